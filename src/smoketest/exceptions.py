@@ -1,0 +1,41 @@
+"""Everything that smoketest raises on purpose."""
+
+from __future__ import annotations
+
+
+class SmokeTestError(Exception):
+    """Base of every error of this package."""
+
+
+class InvalidSelection(SmokeTestError):
+    """A label, a tag or a pattern that selects nothing that could exist.
+
+    ``str(error)`` names what was asked for and the nearest known word. A caller
+    who may not learn names is shown ``error.public`` instead, which has neither.
+    """
+
+    public = "The selection names something that this project does not have."
+
+
+class UnknownFormat(SmokeTestError):
+    """A report was asked for in a format that no renderer has."""
+
+
+class Refused(SmokeTestError):
+    """A smoke test tried something that could outlive it, and was stopped.
+
+    The message has three beats: what the test did, why that is refused in a
+    live process, and what to do instead.
+    """
+
+
+class FixtureFailed(SmokeTestError):
+    """A test could not run because its class or module fixture had failed."""
+
+
+class TimedOut(BaseException):
+    """Raised inside a test that is past its limit, to end it.
+
+    A ``BaseException``, so that a test's own ``except Exception`` does not
+    swallow it. It never reaches a report: the verdict stands before it is raised.
+    """

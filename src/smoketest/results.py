@@ -1,0 +1,250 @@
+"""The values a run is made of: text and numbers only, safe to send anywhere.
+
+The verdict and the counts are computed here, once. No renderer, view or command
+counts or judges.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+
+class Outcome(enum.StrEnum):
+    """What became of one test."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    """An assertion did not hold, or an expected failure did not happen."""
+    ERRORED = "errored"
+    """Anything else that went wrong: an exception, an import, a fixture, a
+    time-out, a refused operation."""
+    SKIPPED = "skipped"
+
+
+class Detail(enum.StrEnum):
+    """How much of a report its reader may see."""
+
+    DETAILS = "details"
+    SUMMARY = "summary"
+    """Verdict, counts, times, ids and outcomes."""
+    VERDICT = "verdict"
+
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """What became of one test."""
+
+    __test__ = False  # pytest: not a test class, whatever its name says
+
+    id: str
+    """The address of the test: ``shop.smoke.CatalogueTest.test_can_read``."""
+    outcome: Outcome
+    optional: bool = False
+    """Whether a failure is a warning only."""
+    duration: float = 0.0
+    """Seconds by the monotonic clock, for setUp, test and tearDown together."""
+    started_at: datetime = EPOCH
+    """Aware."""
+    description: str = ""
+    """First line of the docstring."""
+    tags: tuple[str, ...] = ()
+    message: str = ""
+    """Why it failed, errored or was skipped; several lines where there is much to say."""
+    traceback: str = ""
+    timed_out: bool = False
+    """Whether it was still running at its limit."""
+    cut_off: bool = False
+    """Whether the run's deadline came before its end, or before its start."""
+    retried: bool = False
+    """Whether it ran a second time; this is the result of that second time."""
+    file: str = ""
+    line: int = 0
+    """Line in ``file`` where it failed, or where the test is defined; 0 is unknown."""
+    runbook: str = ""
+    """URL of what to do about a failure."""
+
+    @property
+    def warned(self) -> bool:
+        """Whether it did not pass, and that does not fail the run."""
+        return self.optional and self.outcome in _BAD
+
+    @property
+    def label(self) -> str:
+        """The outcome in the words of a report: an optional failure is ``warned``."""
+        return "warned" if self.warned else self.outcome.value
+
+    @property
+    def class_id(self) -> str:
+        """The id without its last part."""
+        return self.id.rpartition(".")[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values; ``started_at`` becomes ISO 8601."""
+        data = {name: getattr(self, name) for name in _TEST_FIELDS}
+        data["outcome"] = self.outcome.value
+        data["started_at"] = self.started_at.isoformat()
+        data["tags"] = list(self.tags)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TestResult:
+        """Return the result that ``to_dict`` was made from; unknown keys are ignored.
+
+        Raises ``KeyError`` or ``ValueError`` where ``data`` is not such a result.
+        """
+        values = {name: data[name] for name in _TEST_FIELDS if name in data}
+        values["outcome"] = Outcome(data["outcome"])
+        values["tags"] = tuple(data.get("tags", ()))
+        if "started_at" in values:
+            values["started_at"] = datetime.fromisoformat(values["started_at"])
+        return cls(**values)
+
+
+_BAD = frozenset({Outcome.FAILED, Outcome.ERRORED})
+_TEST_FIELDS = tuple(f.name for f in fields(TestResult))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many tests ended in which way; ``run`` is the sum of all but ``skipped``."""
+
+    classes: int = 0
+    passed: int = 0
+    failed: int = 0
+    errored: int = 0
+    warned: int = 0
+    skipped: int = 0
+
+    @property
+    def run(self) -> int:
+        """Tests that ran to an outcome."""
+        return self.passed + self.failed + self.errored + self.warned
+
+    @classmethod
+    def of(cls, results: Iterable[TestResult]) -> Counts:
+        """Count ``results``; a test is counted under exactly one word."""
+        counted = dict.fromkeys(("passed", "failed", "errored", "warned", "skipped"), 0)
+        classes = set()
+        for result in results:
+            counted[result.label] += 1
+            classes.add(result.class_id)
+        return cls(classes=len(classes), **counted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One run, whole: what every format, status and exit status is made from.
+
+    Build it with :meth:`from_results`, which computes the verdict and the counts.
+    """
+
+    passed: bool
+    counts: Counts = field(default_factory=Counts)
+    results: tuple[TestResult, ...] = ()
+    """In discovery order, whatever order the tests ended in."""
+    selected: int = 0
+    """How many tests were asked for. With ``failfast`` fewer may have a result."""
+    started_at: datetime = EPOCH
+    """Aware."""
+    duration: float = 0.0
+    """Seconds by the monotonic clock."""
+    release: str = ""
+    node: str = ""
+    """Host name."""
+    pid: int = 0
+    deadline: float = 0.0
+    """Seconds that the run was given."""
+    interrupted: bool = False
+    """Whether somebody stopped the run before its end."""
+    cached: bool = False
+    """Whether it is the report of an earlier run."""
+    age: float = 0.0
+    """Seconds since the run ended, where it is ``cached``."""
+    detail: Detail = Detail.DETAILS
+
+    @classmethod
+    def from_results(
+        cls, results: Iterable[TestResult], *, selected: int, **values: Any
+    ) -> Report:
+        """Judge ``results``.
+
+        A run passes when at least one test ran, none failed or errored except
+        optional ones, and every one of the ``selected`` tests has a result.
+        """
+        results = tuple(results)
+        counts = Counts.of(results)
+        passed = (
+            counts.run > 0
+            and not counts.failed
+            and not counts.errored
+            and len(results) >= selected
+            and not values.get("interrupted", False)
+        )
+        return cls(passed=passed, counts=counts, results=results, selected=selected, **values)
+
+    @property
+    def status(self) -> str:
+        """``"PASS"`` or ``"FAIL"``."""
+        return "PASS" if self.passed else "FAIL"
+
+    @property
+    def inconclusive(self) -> bool:
+        """Whether the run neither passed nor found anything wrong.
+
+        Nothing ran, or the deadline (or a person) ended it before a test failed.
+        """
+        return not self.passed and not any(
+            result.outcome in _BAD and not result.optional and not result.cut_off
+            for result in self.results
+        )
+
+    @property
+    def exit_status(self) -> int:
+        """0 passed, 1 failed, 3 could not tell."""
+        if self.passed:
+            return 0
+        return 3 if self.inconclusive else 1
+
+    def ids(self, label: str) -> list[str]:
+        """Return the ids of the results whose :attr:`TestResult.label` is ``label``."""
+        return [result.id for result in self.results if result.label == label]
+
+    def labelled(self, label: str) -> list[TestResult]:
+        """Return the results whose :attr:`TestResult.label` is ``label``."""
+        return [result for result in self.results if result.label == label]
+
+    def as_cached(self, age: float) -> Report:
+        """Return it as the answer to a later caller, ``age`` seconds after its end."""
+        return replace(self, cached=True, age=age)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values, from which ``from_dict`` makes it again."""
+        data = {name: getattr(self, name) for name in _REPORT_FIELDS}
+        data["counts"] = asdict(self.counts)
+        data["results"] = [result.to_dict() for result in self.results]
+        data["started_at"] = self.started_at.isoformat()
+        data["detail"] = self.detail.value
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """Return the report that ``to_dict`` was made from; unknown keys are ignored.
+
+        Raises ``KeyError`` or ``ValueError`` where ``data`` is not such a report.
+        """
+        values = {name: data[name] for name in _REPORT_FIELDS if name in data}
+        values["counts"] = Counts(**data["counts"])
+        values["results"] = tuple(TestResult.from_dict(item) for item in data["results"])
+        values["started_at"] = datetime.fromisoformat(data["started_at"])
+        values["detail"] = Detail(data.get("detail", Detail.DETAILS))
+        return cls(**values)
+
+
+_REPORT_FIELDS = tuple(f.name for f in fields(Report))
