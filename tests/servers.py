@@ -1,0 +1,218 @@
+"""Database servers for the tests: one that is reachable already, or one of our own.
+
+    SMOKETEST_TEST_POSTGRESQL=postgresql://user:password@host:port/
+    SMOKETEST_TEST_MARIADB=mysql://user:password@host:port/
+
+name a server to use; its user must be allowed to create databases called
+``smoketest_…``. Without the variable a server is started from the installed binaries,
+on a free loopback port, with its data in a temporary folder, and is stopped at the end.
+
+``python -m tests.servers`` starts both, prints the variables and waits for Ctrl-C: with
+them exported, pytest need not start servers of its own again and again.
+
+No library does this for us: pytest-postgresql refuses to work as root, and neither it
+nor pytest-mysql ends its server when pytest itself is killed. ``setpriv``, which every
+Debian has, does both.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+START_SECONDS = 60.0
+USER = "smoketest"
+
+
+class Unavailable(Exception):
+    """A server cannot be had; the message says why and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server is, and who may create databases there."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+
+    @classmethod
+    def from_url(cls, url: str, port: int) -> Server:
+        """The server that `url` names; `port` is used where it names none."""
+        parts = urlsplit(url)
+        return cls(
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or port,
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+        )
+
+    def url(self, scheme: str) -> str:
+        """This server as an environment variable names it."""
+        return f"{scheme}://{self.user}:{self.password}@{self.host}:{self.port}/"
+
+
+@contextmanager
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server, for as long as the block lasts. Raises Unavailable."""
+    if url := os.environ.get("SMOKETEST_TEST_POSTGRESQL"):
+        yield Server.from_url(url, 5432)
+        return
+    initdb, postgres = _find("PostgreSQL", "postgresql", "initdb", "postgres")
+    with _folder() as folder:
+        data, port = folder / "data", _free_port()
+        _run([initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
+        options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        options += ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}"]
+        command = [postgres, "-D", data, "-p", port, *(f"--{option}" for option in options)]
+        # SIGQUIT is PostgreSQL's immediate shutdown: the data is thrown away anyway.
+        with _process(command, folder / "log", "ready to accept connections", "QUIT"):
+            _create_postgresql_user(port)
+            yield Server("127.0.0.1", port, USER, "")
+
+
+@contextmanager
+def mariadb() -> Iterator[Server]:
+    """A MariaDB server, for as long as the block lasts. Raises Unavailable."""
+    if url := os.environ.get("SMOKETEST_TEST_MARIADB"):
+        yield Server.from_url(url, 3306)
+        return
+    install, mariadbd = _find("MariaDB", "mariadb-server", "mariadb-install-db", "mariadbd")
+    with _folder() as folder:
+        data, port, grants = folder / "data", _free_port(), folder / "grants.sql"
+        grants.write_text(
+            f"CREATE USER {USER}@'127.0.0.1';\n"
+            f"GRANT ALL ON `smoketest\\_%`.* TO {USER}@'127.0.0.1';\n"
+        )
+        _run([install, "--no-defaults", f"--datadir={data}", "--skip-test-db"])
+        command = [mariadbd, "--no-defaults", f"--datadir={data}", f"--init-file={grants}"]
+        command += ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder / 'socket'}"]
+        command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"]
+        command += ["--skip-name-resolve", "--character-set-server=utf8mb4"]
+        with _process(command, folder / "log", "ready for connections", "KILL"):
+            yield Server("127.0.0.1", port, USER, "")
+
+
+def _create_postgresql_user(port: int) -> None:
+    """Make an ordinary role: a project does not run as a superuser in production."""
+    import psycopg
+
+    address = f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
+    with closing(psycopg.connect(address, autocommit=True)) as connection:
+        connection.execute(f"CREATE ROLE {USER} LOGIN CREATEDB".encode())
+
+
+def _find(product: str, package: str, *names: str) -> list[str]:
+    """The paths of the binaries `names`. Raises Unavailable if one is missing."""
+    folders = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
+    )
+    path = os.pathsep.join([*map(str, reversed(folders)), os.environ["PATH"], "/usr/sbin"])
+    found = [shutil.which(name, path=path) for name in names]
+    if not all(found):
+        raise Unavailable(
+            f"no {product} server: {names[found.index(None)]!r} is not installed;"
+            f" 'apt-get install {package}', or set SMOKETEST_TEST_{product.upper()}"
+        )
+    return [name for name in found if name]
+
+
+def _as_nobody() -> list[str]:
+    """The words before a command that give up root, which PostgreSQL refuses to run as."""
+    if os.geteuid() != 0:
+        return []
+    return ["--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder that belongs to the user whom the servers run as."""
+    # Not pytest's: a socket's path may be at most 107 bytes long.
+    with tempfile.TemporaryDirectory(prefix="smoketest-", ignore_cleanup_errors=True) as name:
+        if _as_nobody():
+            shutil.chown(name, "nobody", "nogroup")
+        yield Path(name)
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _run(command: list[str | Path]) -> None:
+    """Run `command` as an unprivileged user. Raises Unavailable with what it printed."""
+    done = subprocess.run(
+        [*_setpriv("KILL"), *map(str, command)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        cwd="/",
+        check=False,
+    )
+    if done.returncode:
+        raise Unavailable(f"{command[0]} failed with {done.returncode}: {done.stdout.strip()}")
+
+
+def _setpriv(death: str) -> list[str]:
+    """The words before a command that should get signal `death` when this process ends."""
+    return ["setpriv", f"--pdeathsig={death}", *_as_nobody(), "--"]
+
+
+@contextmanager
+def _process(command: list[str | int | Path], log: Path, ready: str, stop: str) -> Iterator[None]:
+    """Run a server until the block ends; it is up when its log says `ready`."""
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("wb"))
+        # A session of its own, so that Ctrl-C reaches pytest and not the server under it.
+        process = subprocess.Popen(
+            [*_setpriv(stop), *map(str, command)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            start_new_session=True,
+        )
+        stack.callback(process.wait)
+        stack.callback(process.send_signal, signal.Signals[f"SIG{stop}"])
+        _wait_until_up(process, log, ready)
+        yield
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], log: Path, ready: str) -> None:
+    """Return when `ready` is in the log. Raises Unavailable when that cannot come."""
+    # Not "when the port answers": PostgreSQL listens before it lets anybody in.
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        if ready in log.read_text(errors="replace"):
+            return
+        time.sleep(0.02)
+    raise Unavailable(f"{process.args!r} did not start: {log.read_text(errors='replace')}")
+
+
+def main() -> None:
+    """Start both servers, print their variables, wait for Ctrl-C."""
+    with ExitStack() as stack:
+        postgresql_url = stack.enter_context(postgresql()).url("postgresql")
+        mariadb_url = stack.enter_context(mariadb()).url("mysql")
+        print(f"export SMOKETEST_TEST_POSTGRESQL={postgresql_url}")
+        print(f"export SMOKETEST_TEST_MARIADB={mariadb_url}", flush=True)
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+if __name__ == "__main__":
+    main()
