@@ -1,0 +1,141 @@
+"""What would change the live process for everybody is refused inside a smoke test.
+
+Settings and modules belong to the process, not to the test: while
+``override_settings`` or ``unittest.mock.patch`` is active, every request that the
+process serves sees the change. The block's end is no help: another thread that reads
+any setting at the wrong moment gets an ``AttributeError``, because Django empties the
+settings' cache before it swaps them.
+
+The refusals are hooks around a handful of methods of Django and the standard library.
+They are put in place when the first smoke test begins, stay for the life of the
+process, and pass through to the original wherever no smoke test is under way: in other
+threads, between runs, and in a project's own test suite around a run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from functools import wraps
+from types import TracebackType
+from typing import Any
+from unittest import mock
+
+from django.conf import LazySettings
+from django.test import utils
+
+from .exceptions import Refused
+
+_test: ContextVar[str | None] = ContextVar("smoketest_current_test", default=None)
+_installing = threading.Lock()
+_installed = False
+
+NameOfUse = Callable[..., str | None]
+"""Names what a hooked call does, from its arguments; ``None`` lets the call through."""
+
+_SETTINGS = (
+    "It would change the settings of the live process for every request that is served "
+    "meanwhile. Pass the value to the code under test instead, or move the test into the "
+    "project's own test suite."
+)
+_REGISTRIES = (
+    "It would replace a registry of the live process for every request that is served "
+    "meanwhile. Move the test into the project's own test suite."
+)
+_OBJECTS = (
+    "It would replace an object of the live process for every request that is served "
+    "meanwhile. Pass the replacement to the code under test instead, or move the test into "
+    "the project's own test suite."
+)
+
+
+class refused_inside:
+    """A context manager: inside its block, in this context, the refusals are in force.
+
+    ``test_id`` is named in their messages. The block must be left in the context that
+    entered it. Blocks nest: the innermost names the test.
+    """
+
+    __slots__ = ("_test_id", "_token")
+
+    def __init__(self, test_id: str) -> None:
+        if not _installed:
+            _install()
+        self._test_id = test_id
+
+    def __enter__(self) -> None:
+        self._token: Token[str | None] = _test.set(self._test_id)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _test.reset(self._token)
+
+
+def current_test() -> str | None:
+    """The id of the smoke test that this context is inside of; ``None`` outside of any."""
+    return _test.get()
+
+
+def _install() -> None:
+    """Put the hooks in place; once for the process, whoever comes first."""
+    global _installed
+    with _installing:
+        if not _installed:
+            for owner, method, name, consequence in _HOOKS:
+                _hook(owner, method, name, consequence)
+            _installed = True
+
+
+def _hook(owner: type, method: str, name: NameOfUse, consequence: str) -> None:
+    """Let ``owner.method`` raise ``Refused`` inside a smoke test, if ``name`` has a name for it."""
+    original = getattr(owner, method)
+
+    @wraps(original)
+    def refuse_or_pass(self: Any, *args: Any, **kwargs: Any) -> Any:
+        test = _test.get()
+        if test is not None and (use := name(self, *args, **kwargs)) is not None:
+            raise Refused(f"{use} in {test}. {consequence}")
+        return original(self, *args, **kwargs)
+
+    setattr(owner, method, refuse_or_pass)
+
+
+def _class_was_used(instance: Any) -> str:
+    return f"{type(instance).__name__} was used"
+
+
+def _patch_was_used(patcher: Any) -> str:
+    return f"unittest.mock.patch of {patcher.attribute!r} was used"
+
+
+def _patch_dict_was_used(patcher: Any) -> str:
+    return "unittest.mock.patch.dict was used"
+
+
+def _setting_was_set(settings: LazySettings, setting: str, value: object) -> str | None:
+    # Django itself assigns _wrapped: when it loads the settings, and when a block of
+    # override_settings that began outside of the test ends inside of it.
+    return None if setting == "_wrapped" else f"settings.{setting} was assigned"
+
+
+def _setting_was_deleted(settings: LazySettings, setting: str) -> str:
+    return f"settings.{setting} was deleted"
+
+
+# Of each, the innermost method that all of its forms come through: decorator of a
+# function, of a coroutine and of a class, context manager, start() and enable().
+# modify_settings is a subclass of override_settings and ends in its enable().
+_HOOKS: tuple[tuple[type, str, NameOfUse, str], ...] = (
+    (utils.override_settings, "enable", _class_was_used, _SETTINGS),
+    (LazySettings, "__setattr__", _setting_was_set, _SETTINGS),
+    (LazySettings, "__delattr__", _setting_was_deleted, _SETTINGS),
+    (utils.override_system_checks, "enable", _class_was_used, _REGISTRIES),
+    (utils.isolate_apps, "enable", _class_was_used, _REGISTRIES),
+    (mock._patch, "__enter__", _patch_was_used, _OBJECTS),
+    (mock._patch_dict, "_patch_dict", _patch_dict_was_used, _OBJECTS),
+)

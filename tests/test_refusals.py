@@ -1,0 +1,359 @@
+"""What changes the live process is refused inside a smoke test, and only there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.apps.registry import Apps
+from django.conf import settings
+from django.core.checks.registry import registry
+from django.db.models.options import Options
+from django.test import SimpleTestCase, modify_settings, override_settings
+from django.test.utils import isolate_apps, override_system_checks
+
+from smoketest.exceptions import Refused
+from smoketest.refusals import current_test, refused_inside
+
+TEST = "shop.smoke.OrderTest.test_total"
+PRICE = "real"
+PRICES = {"tea": "real"}
+
+
+class Shop:
+    """Something to replace."""
+
+    name = "real"
+
+
+shop = Shop()
+HERE = f"{__name__}.PRICE"
+
+
+class Case(SimpleTestCase):
+    """A test case of Django's to borrow self.settings() and class fixtures from."""
+
+
+def use_override_settings() -> None:
+    with override_settings(DEBUG=True):
+        raise AssertionError("it was not refused")
+
+
+@override_settings(DEBUG=True)
+def use_override_settings_as_decorator() -> None:
+    raise AssertionError("it was not refused")
+
+
+def use_override_settings_enable() -> None:
+    override_settings(DEBUG=True).enable()
+
+
+def use_self_settings() -> None:
+    with Case().settings(DEBUG=True):
+        raise AssertionError("it was not refused")
+
+
+def use_self_modify_settings() -> None:
+    with Case().modify_settings(ALLOWED_HOSTS={"append": "evil.example"}):
+        raise AssertionError("it was not refused")
+
+
+def use_modify_settings() -> None:
+    with modify_settings(ALLOWED_HOSTS={"append": "evil.example"}):
+        raise AssertionError("it was not refused")
+
+
+def use_override_settings_on_a_class() -> None:
+    class Decorated(SimpleTestCase):
+        pass
+
+    override_settings(DEBUG=True)(Decorated).setUpClass()
+
+
+def use_override_of_installed_apps() -> None:
+    override_settings(INSTALLED_APPS=[]).enable()
+
+
+def use_assignment() -> None:
+    settings.DEBUG = True
+
+
+def use_assignment_of_a_new_setting() -> None:
+    settings.NOBODY_HAS_THIS = True
+
+
+def use_deletion() -> None:
+    del settings.DEBUG
+
+
+def use_override_system_checks() -> None:
+    override_system_checks([]).enable()
+
+
+def use_isolate_apps() -> None:
+    isolate_apps("tests.testapp").enable()
+
+
+def use_patch() -> None:
+    with mock.patch(HERE, "false"):
+        raise AssertionError("it was not refused")
+
+
+@mock.patch(HERE, "false")
+def use_patch_as_decorator() -> None:
+    raise AssertionError("it was not refused")
+
+
+@mock.patch(HERE, "false")
+async def _coroutine() -> None:
+    raise AssertionError("it was not refused")
+
+
+def use_patch_on_a_coroutine() -> None:
+    _coroutine().send(None)
+
+
+def use_patch_start() -> None:
+    mock.patch(HERE, "false").start()
+
+
+def use_patch_object() -> None:
+    with mock.patch.object(shop, "name", "false"):
+        raise AssertionError("it was not refused")
+
+
+def use_patch_object_on_settings() -> None:
+    with mock.patch.object(settings, "DEBUG", True):
+        raise AssertionError("it was not refused")
+
+
+def use_patch_multiple() -> None:
+    with mock.patch.multiple(__name__, PRICE="false", HERE="false"):
+        raise AssertionError("it was not refused")
+
+
+def use_patch_dict() -> None:
+    with mock.patch.dict(PRICES, tea="false"):
+        raise AssertionError("it was not refused")
+
+
+@mock.patch.dict(PRICES, tea="false")
+def use_patch_dict_as_decorator() -> None:
+    raise AssertionError("it was not refused")
+
+
+def use_patch_dict_start() -> None:
+    mock.patch.dict(PRICES, tea="false").start()
+
+
+@mock.patch(HERE, "false")
+class _Decorated:
+    def test_it(self) -> None:
+        raise AssertionError("it was not refused")
+
+
+def use_patch_on_a_class() -> None:
+    _Decorated().test_it()
+
+
+USES = [use for name, use in list(globals().items()) if name.startswith("use_")]
+use = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__.removeprefix("use_"))
+
+
+def state() -> tuple[Any, ...]:
+    """All that the uses above would change."""
+    return (
+        settings.DEBUG,
+        list(settings.ALLOWED_HOSTS),
+        hasattr(settings, "NOBODY_HAS_THIS"),
+        settings._wrapped,  # type: ignore[misc]
+        PRICE,
+        dict(PRICES),
+        shop.name,
+        registry.registered_checks,
+        Options.default_apps,
+    )
+
+
+@use
+def test_is_refused_inside_a_smoke_test_and_changes_nothing(use: Callable[[], None]) -> None:
+    before = state()
+    with refused_inside(TEST), pytest.raises(Refused):
+        use()
+    assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("use", "beginning"),
+    [
+        (use_override_settings, "override_settings was used in "),
+        (use_modify_settings, "modify_settings was used in "),
+        (use_assignment, "settings.DEBUG was assigned in "),
+        (use_deletion, "settings.DEBUG was deleted in "),
+        (use_override_system_checks, "override_system_checks was used in "),
+        (use_patch, "unittest.mock.patch of 'PRICE' was used in "),
+        (use_patch_dict, "unittest.mock.patch.dict was used in "),
+    ],
+)
+def test_the_message_says_what_where_why_and_what_to_do(
+    use: Callable[[], None], beginning: str
+) -> None:
+    with refused_inside(TEST), pytest.raises(Refused) as caught:
+        use()
+    what, why, instead = str(caught.value).split(". ", 2)
+    assert f"{what}. " == f"{beginning}{TEST}. "
+    assert "of the live process for every request that is served meanwhile" in why
+    assert "the project's own test suite" in instead
+
+
+def test_settings_and_mocks_work_as_before_outside_of_a_smoke_test() -> None:
+    with refused_inside(TEST):
+        pass  # the hooks are in place
+    with (
+        override_settings(DEBUG=True),
+        modify_settings(ALLOWED_HOSTS={"append": "more.example"}),
+        mock.patch(HERE, "false") as replaced,
+        mock.patch.dict(PRICES, tea="false"),
+        mock.patch.object(shop, "name") as made,
+        isolate_apps("tests.testapp") as apps,
+    ):
+        settings.NOBODY_HAS_THIS = True
+        assert settings.DEBUG
+        assert settings.ALLOWED_HOSTS[-1] == "more.example"
+        assert replaced == PRICES["tea"] == "false"
+        assert shop.name is made
+        assert isinstance(apps, Apps)
+        del settings.NOBODY_HAS_THIS  # type: ignore[misc]
+    assert (settings.DEBUG, PRICES, shop.name) == (False, {"tea": "real"}, "real")
+    assert settings.ALLOWED_HOSTS[-1] != "more.example"
+
+
+def test_a_mock_that_replaces_nothing_is_allowed_inside_a_smoke_test() -> None:
+    with refused_inside(TEST):
+        stand_in = mock.create_autospec(Shop, instance=True)
+        stand_in.name = "false"
+    assert shop.name == "real"
+
+
+def test_a_block_that_began_outside_may_end_inside() -> None:
+    outer, patcher = override_settings(DEBUG=True), mock.patch(HERE, "false")
+    outer.enable()
+    patcher.start()
+    with refused_inside(TEST):
+        outer.disable()
+        patcher.stop()
+    assert not settings.DEBUG
+    assert PRICE == "real"
+
+
+def test_settings_can_be_loaded_and_configured_inside_a_smoke_test() -> None:
+    program = (
+        "from smoketest.refusals import refused_inside\n"
+        "from django.conf import settings\n"
+        "with refused_inside('test'):\n"
+        "    settings.configure(NAME='as given')\n"
+        "print(settings.NAME)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "as given\n", done.stderr
+
+
+def test_importing_changes_nothing_in_django_or_the_standard_library() -> None:
+    program = (
+        "from unittest import mock\n"
+        "from django.test import override_settings\n"
+        "before = override_settings.enable, mock._patch.__enter__\n"
+        "from smoketest.refusals import refused_inside\n"
+        "assert before == (override_settings.enable, mock._patch.__enter__)\n"
+        "refused_inside('test')\n"
+        "first = override_settings.enable, mock._patch.__enter__\n"
+        "assert first != before\n"
+        "refused_inside('test')\n"
+        "assert first == (override_settings.enable, mock._patch.__enter__)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_test_is_named_inside_its_block_and_only_there() -> None:
+    assert current_test() is None
+    with refused_inside("a.smoke.ATest"):
+        with refused_inside("a.smoke.ATest.test_b"):
+            assert current_test() == "a.smoke.ATest.test_b"
+        assert current_test() == "a.smoke.ATest"
+    assert current_test() is None
+
+
+def test_the_refusal_ends_with_its_block_when_a_test_raises() -> None:
+    with pytest.raises(ZeroDivisionError), refused_inside(TEST):
+        raise ZeroDivisionError
+    with override_settings(DEBUG=True):
+        assert settings.DEBUG
+
+
+def test_a_thread_that_runs_in_a_copy_of_the_context_is_refused_too() -> None:
+    with refused_inside(TEST), ThreadPoolExecutor(1) as pool:
+        refused = pool.submit(copy_context().run, use_override_settings)
+        with pytest.raises(Refused):
+            refused.result()
+
+
+def test_another_thread_may_override_while_a_smoke_test_is_under_way() -> None:
+    with refused_inside(TEST), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(_overridden_debug).result() is True
+    assert not settings.DEBUG
+
+
+def _overridden_debug() -> bool:
+    with override_settings(DEBUG=True), mock.patch(HERE, "false"):
+        return bool(settings.DEBUG and PRICE == "false")
+
+
+@contextmanager
+def reading(*read: Callable[[], object]) -> Iterator[list[object]]:
+    """Read without pause in another thread, as live requests do; all that was ever seen."""
+    seen: list[object] = []
+    started, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            for look in read:
+                value = _value_or_error(look)
+                if value not in seen:
+                    seen.append(value)
+            started.set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert started.wait(30)
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def _value_or_error(look: Callable[[], object]) -> object:
+    try:
+        return look()
+    except AttributeError as error:  # what engine-wide settings do to a reader in mid-swap
+        return repr(error)
+
+
+def test_a_live_request_sees_no_changed_setting_and_no_mock_meanwhile() -> None:
+    reads = (lambda: ("DEBUG", settings.DEBUG), lambda: PRICE, lambda: PRICES["tea"])
+    with reading(*reads) as seen:
+        for _ in range(300):
+            for use in USES:
+                with refused_inside(TEST), pytest.raises(Refused):
+                    use()
+    assert seen == [("DEBUG", False), "real"]
