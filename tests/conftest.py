@@ -25,7 +25,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from tests import servers
-from tests.databases import Database, MariaDB, PostgreSQL, SQLite, execute, pointed_at, ready
+from tests.databases import Database, MariaDB, PostgreSQL, SQLite, pointed_at, ready
 
 ALIASES = ("default", "other")
 VENDORS = ("sqlite", "postgresql", "mysql")
@@ -126,9 +126,9 @@ def outside_connection(request: pytest.FixtureRequest) -> Iterator[Callable[...,
 
 @pytest.fixture
 def make_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeApp]:
-    """Write an app, install it, forget it after the test.
+    r"""Write an app, install it, forget it after the test.
 
-        make_app("shop", {"smoke.py": "from smoketest import SmokeTest\\n…"})
+        make_app("shop", {"smoke.py": "from smoketest import SmokeTest\n…"})
         make_app("stock", {"smoke/__init__.py": "", "smoke/deep/er.py": "…"})
         make_app("bank", {"apps.py": "…", "smoke.py": "…"}, installed_as="bank.apps.BankConfig")
 

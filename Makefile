@@ -1,0 +1,77 @@
+# The commands of this project. `make test` and `make demo` do all the set-up on a
+# Debian machine that has only python3, make and git; all share one .venv.
+#
+#   make test      the tests, on SQLite, PostgreSQL and MariaDB, with coverage
+#   make demo      the example shop: the command, then the served endpoint
+#   make slow      the tests that take long
+#   make lint      ruff: rules and format         make format    let it correct both
+#   make types     mypy
+#   make build     sdist and wheel, checked, and installed in an empty environment
+#   make docs      the documentation, into docs/_build/html
+#   make matrix    the tests on every Python and Django that we support
+#   make bench     what the engine costs beside plain unittest
+#   make servers   keep PostgreSQL and MariaDB up, to run pytest again and again
+#   make clean     remove all that the above made
+#
+# A part of the tests: make test TESTS="tests/test_views.py -k json"
+
+PYTHON ?= python3
+BIN := .venv/bin
+TESTS ?=
+
+.PHONY: test demo slow lint format types build docs matrix bench servers clean
+
+test: .venv/develop
+	@PYTHONDEVMODE=1 $(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
+
+slow: .venv/develop
+	@PYTHONDEVMODE=1 $(BIN)/python -m pytest -m slow $(TESTS)
+
+demo: .venv/package
+	@$(BIN)/python example/demo.py
+
+lint: .venv/develop
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+format: .venv/develop
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+types: .venv/develop
+	@.ci/quietly $(BIN)/mypy
+
+build: .venv/develop
+	@.ci/build
+
+docs: .venv/develop
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+matrix: .venv/develop
+	@.ci/matrix
+
+bench: .venv/package
+	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
+
+servers: .venv/develop
+	@$(BIN)/python -m tests.servers
+
+clean:
+	@rm -rf .venv .tox build dist docs/_build .coverage .mypy_cache .ruff_cache
+
+# The package, and what the example needs.
+.venv/package: pyproject.toml example/requirements.txt
+	@.ci/debian python3-venv
+	@.ci/quietly $(PYTHON) -m venv .venv
+	@.ci/quietly $(BIN)/python -m pip install --upgrade 'pip>=25.1'
+	@.ci/quietly $(BIN)/python -m pip install --editable . --requirement example/requirements.txt
+	@touch $@
+
+# And all that tests and tools need: database servers, and what mysqlclient is compiled with.
+.venv/develop: .venv/package pyproject.toml
+	@.ci/debian gcc python3-dev pkg-config libmariadb-dev \
+	    postgresql mariadb-server-core mariadb-client-core
+	@.ci/quietly $(BIN)/python -m pip install --group dev
+	@.ci/quietly $(BIN)/python -m pip install --group mysql \
+	    || echo "mysqlclient cannot be built (see above): the tests on MariaDB will be skipped"
+	@touch $@
