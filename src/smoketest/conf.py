@@ -13,10 +13,11 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from smoketest.options import Options, Probe
 
@@ -54,6 +55,9 @@ What a person sets on purpose comes first, what a platform sets by itself last.
 
 class Unusable(Exception):
     """Why a value will not do, as half a sentence; it may be empty."""
+
+
+FAILURE_STATUSES = range(400, 600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +193,7 @@ def _count(value: object) -> int:
 def _failure_status(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Unusable(f"this is of type {type(value).__name__}")
-    if not 400 <= value <= 599:
+    if value not in FAILURE_STATUSES:
         raise Unusable("whoever asks has to see the failure by the status")
     return int(value)
 
@@ -356,6 +360,36 @@ def release() -> str:
         return named
     found = (os.environ.get(variable, "").strip() for variable in RELEASE_VARIABLES)
     return next(filter(None, found), "")
+
+
+def renderers() -> tuple[type[Any], ...]:
+    """Return the classes that ``SMOKETEST_RENDERERS`` names.
+
+    Raises ``ImproperlyConfigured`` where one cannot be imported or is no renderer.
+    """
+    return tuple(map(_renderer, settings.renderers))
+
+
+def _renderer(path: str) -> type[Any]:
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"SMOKETEST_RENDERERS names {path!r}, which cannot be imported: {error}. "
+            "Write the dotted path of a class, 'package.module.Class'."
+        ) from error
+    missing = [
+        name
+        for name in ("format", "media_type", "charset", "render")
+        if not isinstance(found, type) or not hasattr(found, name)
+    ]
+    if missing:
+        raise ImproperlyConfigured(
+            f"SMOKETEST_RENDERERS names {path!r}, which is no renderer: it lacks "
+            f"{', '.join(missing)}. Write a class with these attributes, "
+            "as those in smoketest.renderers."
+        )
+    return cast(type[Any], found)
 
 
 def options(**overrides: Any) -> Options:
