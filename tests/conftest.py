@@ -103,7 +103,7 @@ def outside(request: pytest.FixtureRequest) -> Outside:
     """
 
     def ask(statement: str, alias: str = "default") -> list[tuple[Any, ...]]:
-        return request.node.stash[_IN_USE][alias].execute(statement)
+        return _databases_in_use(request)[alias].execute(statement)
 
     return ask
 
@@ -117,7 +117,7 @@ def outside_connection(request: pytest.FixtureRequest) -> Iterator[Callable[...,
     with ExitStack() as stack:
 
         def connect(alias: str = "default") -> Any:
-            connection = request.node.stash[_IN_USE][alias].connect()
+            connection = _databases_in_use(request)[alias].connect()
             stack.callback(connection.close)
             return connection
 
@@ -200,6 +200,11 @@ def _in_use(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Da
         yield databases
     for database in databases.values():
         database.empty()
+
+
+def _databases_in_use(request: pytest.FixtureRequest) -> Databases:
+    node: pytest.Item = request.node
+    return node.stash[_IN_USE]
 
 
 def _unique(alias: str) -> str:

@@ -24,7 +24,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +151,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _run(command: list[str | Path]) -> None:
+def _run(command: Sequence[object]) -> None:
     """Run `command` as an unprivileged user. Raises Unavailable with what it printed."""
     done = subprocess.run(
         [*_setpriv("KILL"), *map(str, command)],
@@ -173,7 +173,7 @@ def _setpriv(death: str) -> list[str]:
 
 
 @contextmanager
-def _process(command: list[str | int | Path], log: Path, ready: str, stop: str) -> Iterator[None]:
+def _process(command: Sequence[object], log: Path, ready: str, stop: str) -> Iterator[None]:
     """Run a server until the block ends; it is up when its log says `ready`."""
     with ExitStack() as stack:
         output = stack.enter_context(log.open("wb"))

@@ -17,9 +17,9 @@ def test_vendor_is_what_both_aliases_are_connected_to(vendor: str) -> None:
     assert [connections[alias].vendor for alias in connections] == [vendor, vendor]
 
 
-@pytest.mark.parametrize("_time", ["first", "second"])
+@pytest.mark.parametrize("time", ["first", "second"])
 def test_committed_row_is_seen_outside_and_gone_in_the_next_test(
-    vendor: str, outside: Outside, _time: str
+    vendor: str, outside: Outside, time: str
 ) -> None:
     assert not Item.objects.using("other").exists()
     item = Item.objects.using("other").create(name="kept")
@@ -49,10 +49,8 @@ def test_row_written_outside_is_seen_in_a_thread(vendor: str, outside: Outside) 
     assert seen == ["outside"]
 
 
-@pytest.mark.parametrize("_time", ["first", "second"])
-def test_table_left_by_a_test_is_dropped_after_it(
-    vendor: str, outside: Outside, _time: str
-) -> None:
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_table_left_by_a_test_is_dropped_after_it(vendor: str, outside: Outside, time: str) -> None:
     outside("CREATE TABLE leftover (id integer)")
     assert outside("SELECT * FROM leftover") == []
 
@@ -68,11 +66,12 @@ def test_django_db_is_sqlite() -> None:
     Item.objects.create(name="rolled back")
 
 
-@pytest.mark.parametrize("_time", ["first", "second"])
-def test_app_made_in_a_test_is_installed_and_forgotten(make_app: MakeApp, _time: str) -> None:
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_app_made_in_a_test_is_installed_and_forgotten(make_app: MakeApp, time: str) -> None:
     from django.apps import apps
 
     models = "from django.db import models\nclass Thing(models.Model): pass\n"
-    make_app("madeapp", {"models.py": models, "smoke/deep/er.py": f"TIME = {_time!r}"})
-    assert apps.get_model("madeapp.Thing").__module__ == "madeapp.models"
-    assert importlib.import_module("madeapp.smoke.deep.er").TIME == _time
+    make_app("madeapp", {"models.py": models, "smoke/deep/er.py": f"when = {time!r}"})
+    assert [model.__name__ for model in apps.get_app_config("madeapp").get_models()] == ["Thing"]
+    module = importlib.import_module("madeapp.smoke.deep.er")
+    assert module.when == time
