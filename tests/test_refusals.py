@@ -268,20 +268,41 @@ def test_settings_can_be_loaded_and_configured_inside_a_smoke_test() -> None:
     assert done.stdout == "as given\n", done.stderr
 
 
-def test_importing_changes_nothing_in_django_or_the_standard_library() -> None:
-    program = (
-        "from unittest import mock\n"
-        "from django.test import override_settings\n"
-        "before = override_settings.enable, mock._patch.__enter__\n"
-        "from smoketest.refusals import refused_inside\n"
-        "assert before == (override_settings.enable, mock._patch.__enter__)\n"
-        "refused_inside('test')\n"
-        "first = override_settings.enable, mock._patch.__enter__\n"
-        "assert first != before\n"
-        "refused_inside('test')\n"
-        "assert first == (override_settings.enable, mock._patch.__enter__)\n"
+METHODS = (
+    "from unittest import mock\n"
+    "from django.conf import LazySettings\n"
+    "from django.test import override_settings\n"
+    "def methods():\n"
+    "    return LazySettings.__setattr__, override_settings.enable, mock._patch.__enter__\n"
+    "before = methods()\n"
+)
+
+
+def run(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", METHODS + program], capture_output=True, text=True, check=False
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_changes_nothing_in_django_or_the_standard_library() -> None:
+    run(
+        "import smoketest.refusals\n"
+        "for cls in LazySettings, override_settings, mock._patch:\n"
+        "    assert 'smoketest' not in repr(list(vars(cls).values()))\n"
+    )
+
+
+def test_outside_of_a_smoke_test_each_method_is_the_original_itself() -> None:
+    run(
+        "from smoketest.refusals import refused_inside\n"
+        "with refused_inside('test'):\n"
+        "    assert not set(methods()) & set(before)\n"
+        "with refused_inside('another'):\n"
+        "    pass\n"
+        "assert methods() == before\n"
+        "assert override_settings().enable.__func__ is before[1]\n"
+    )
 
 
 def test_the_test_is_named_inside_its_block_and_only_there() -> None:

@@ -8,7 +8,7 @@ settings' cache before it swaps them.
 
 The refusals are hooks around a handful of methods of Django and the standard library.
 They are put in place when the first smoke test begins, stay for the life of the
-process, and pass through to the original wherever no smoke test is under way: in other
+process, and are the original itself wherever no smoke test is under way: in other
 threads, between runs, and in a project's own test suite around a run.
 """
 
@@ -17,8 +17,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from functools import wraps
-from types import TracebackType
+from functools import cache, wraps
+from types import FunctionType, TracebackType
 from typing import Any
 from unittest import mock
 
@@ -29,7 +29,6 @@ from .exceptions import Refused
 
 _test: ContextVar[str | None] = ContextVar("smoketest_current_test", default=None)
 _installing = threading.Lock()
-_installed = False
 
 NameOfUse = Callable[..., str | None]
 """Names what a hooked call does, from its arguments; ``None`` lets the call through."""
@@ -50,7 +49,7 @@ _OBJECTS = (
 )
 
 
-class refused_inside:
+class refused_inside:  # noqa: N801 - used as a function, like override_settings
     """A context manager: inside its block, in this context, the refusals are in force.
 
     ``test_id`` is named in their messages. The block must be left in the context that
@@ -60,8 +59,7 @@ class refused_inside:
     __slots__ = ("_test_id", "_token")
 
     def __init__(self, test_id: str) -> None:
-        if not _installed:
-            _install()
+        _install()
         self._test_id = test_id
 
     def __enter__(self) -> None:
@@ -81,28 +79,46 @@ def current_test() -> str | None:
     return _test.get()
 
 
+@cache
 def _install() -> None:
-    """Put the hooks in place; once for the process, whoever comes first."""
-    global _installed
+    """Put the hooks in place; the first call does, whatever comes at the same time."""
     with _installing:
-        if not _installed:
-            for owner, method, name, consequence in _HOOKS:
-                _hook(owner, method, name, consequence)
-            _installed = True
+        for owner, method, name, consequence in _HOOKS:
+            original = owner.__dict__[method]
+            if not isinstance(original, _Hooked):
+                setattr(owner, method, _Hooked(original, name, consequence))
 
 
-def _hook(owner: type, method: str, name: NameOfUse, consequence: str) -> None:
-    """Let ``owner.method`` raise ``Refused`` inside a smoke test, if ``name`` has a name for it."""
-    original = getattr(owner, method)
+class _Hooked:
+    """Takes the place of a method: the original itself outside of a smoke test.
+
+    Inside of one it is a function that refuses. A wrapper in both places would be a
+    stack frame more, and Django goes by the stack when it decides whom a warning is for:
+    https://github.com/django/django/blob/6.1/django/conf/__init__.py
+    """
+
+    __slots__ = ("_original", "_refuse")
+
+    def __init__(self, original: FunctionType, name: NameOfUse, consequence: str) -> None:
+        self._original = original
+        self._refuse = _refusing(original, name, consequence)
+
+    def __get__(self, instance: object, owner: type) -> Callable[..., Any]:
+        method = self._original if _test.get() is None else self._refuse
+        bound: Callable[..., Any] = method.__get__(instance, owner)
+        return bound
+
+
+def _refusing(original: FunctionType, name: NameOfUse, consequence: str) -> FunctionType:
+    """``original``, but raising ``Refused`` for a call that ``name`` has a name for."""
 
     @wraps(original)
     def refuse_or_pass(self: Any, *args: Any, **kwargs: Any) -> Any:
-        test = _test.get()
-        if test is not None and (use := name(self, *args, **kwargs)) is not None:
-            raise Refused(f"{use} in {test}. {consequence}")
-        return original(self, *args, **kwargs)
+        if (use := name(self, *args, **kwargs)) is None:
+            return original(self, *args, **kwargs)
+        raise Refused(f"{use} in {_test.get()}. {consequence}")
 
-    setattr(owner, method, refuse_or_pass)
+    return refuse_or_pass  # type: ignore[return-value]
 
 
 def _class_was_used(instance: Any) -> str:
