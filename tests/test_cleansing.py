@@ -139,9 +139,9 @@ def test_an_empty_secret_key_is_no_obstacle() -> None:
 
 @pytest.fixture
 def _no_cached_filter() -> Iterator[None]:
-    get_default_exception_reporter_filter.cache_clear()
+    get_default_exception_reporter_filter.cache_clear()  # type: ignore[attr-defined]
     yield
-    get_default_exception_reporter_filter.cache_clear()
+    get_default_exception_reporter_filter.cache_clear()  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("_no_cached_filter")

@@ -1,0 +1,196 @@
+"""One run at a time in a process; callers share a report, and may get a recent one.
+
+A run writes to every database and takes up to its deadline. However many callers there
+are, they cause one run at a time: who asks the same while it is under way gets its
+report, and who asks something else waits for a turn. Another process has its own turns.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from time import monotonic
+
+from smoketest import isolation, refusals
+from smoketest.exceptions import SmokeTestError
+from smoketest.results import Report
+
+Run = Callable[[float], Report]
+"""Runs the tests within so many seconds."""
+
+FAILING_SECONDS = 1.0
+"""For how long a failing report may be answered again: long enough for a crowd, too
+short to hide that the failure is over."""
+
+MOST_KEPT = 32
+"""Reports kept for later callers, one for each selection; the oldest goes first.
+Callers choose selections, so without a limit they could fill the memory."""
+
+
+class Busy(SmokeTestError):
+    """The deadline came before the caller's turn, for another run was under way."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "The smoke tests did not run: another run was under way until the deadline. "
+            f"One process does one run at a time. Ask again in {retry_after} s."
+        )
+        self.retry_after = retry_after
+        """Seconds, at least 1, after which the present run is surely over."""
+
+
+class Nested(SmokeTestError):
+    """A smoke test asked for a run of the smoke tests."""
+
+    def __init__(self, test_id: str) -> None:
+        super().__init__(
+            f"The smoke test {test_id} asked for the smoke tests: a run inside a run would "
+            "wait for itself. Let the test ask for another page, or take it out of the run "
+            "with SMOKETEST_SKIP_APPS."
+        )
+
+
+class _Flight:
+    """One run under way."""
+
+    def __init__(self, key: Hashable, ends_by: float, late: bool) -> None:
+        self.key = key
+        self.ends_by = ends_by
+        """On the monotonic clock."""
+        self.late = late
+        """Whether another run took part of its time."""
+        self.landed = False
+        self.report: Report | None = None
+        """``None`` until it has landed, and for ever when it has nothing to share."""
+
+
+class Sharing:
+    """The turns of one process, and the reports that are kept for later callers."""
+
+    def __init__(self) -> None:
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forget every run and every report."""
+        self._turn = threading.Condition()
+        self._flight: _Flight | None = None
+        self._kept: OrderedDict[Hashable, tuple[Report, float]] = OrderedDict()
+
+    def shared_run(
+        self,
+        key: Hashable,
+        run: Run,
+        *,
+        deadline: float,
+        cache_seconds: float = 0.0,
+        fresh: bool = False,
+    ) -> Report:
+        """Return the report of a run for ``key``: of a new one, one under way or a recent one.
+
+        ``key`` stands for all that makes two runs differ. ``run`` is called, on this
+        thread, with the seconds that remain of ``deadline`` after the wait for a turn.
+        A report that is at most ``cache_seconds`` old is returned instead, unless the
+        caller wants a ``fresh`` one. Raises :class:`Busy` when the turn does not come in
+        time, :class:`Nested` inside a smoke test, and whatever ``run`` raises.
+
+        Inside the caller's own transaction nothing is shared: its run sees rows that no
+        other run can see.
+        """
+        test_id = refusals.current_test()
+        if test_id is not None:
+            raise Nested(test_id)
+        if isolation.must_run_inline():
+            return run(deadline)
+        recent = 0.0 if fresh else cache_seconds
+        answer = self._answer_or_turn(key, monotonic() + deadline, recent)
+        return answer if isinstance(answer, Report) else self._fly(answer, run, cache_seconds)
+
+    def _answer_or_turn(
+        self, key: Hashable, until: float, cache_seconds: float
+    ) -> Report | _Flight:
+        """Wait for a report for ``key`` or for this caller's turn, whichever comes first."""
+        late = False
+        with self._turn:
+            while True:
+                kept = self._recent(key, cache_seconds)
+                if kept:
+                    return kept
+                if self._flight is None:
+                    self._flight = _Flight(key, until, late)
+                    return self._flight
+                landed = self._wait(self._flight, until)
+                if landed.key == key and landed.report:
+                    return landed.report
+                late = True
+
+    def _wait(self, flight: _Flight, until: float) -> _Flight:
+        """Return ``flight`` when it has landed; raise :class:`Busy` when that takes too long."""
+        if not self._turn.wait_for(lambda: flight.landed, until - monotonic()):
+            raise _busy(flight)
+        return flight
+
+    def _fly(self, flight: _Flight, run: Run, cache_seconds: float) -> Report:
+        """Run on this thread, and let everybody who waits go on, whatever comes of it."""
+        report = None
+        try:
+            report = run(max(flight.ends_by - monotonic(), 0.0))
+            if flight.late and _cut_off(report):
+                # Its own time was enough perhaps: a false alarm would be worse than none.
+                report = None
+                raise _busy(flight)
+            return report
+        finally:
+            with self._turn:
+                if report:
+                    self._keep(flight.key, report, cache_seconds)
+                flight.report, flight.landed = report, True
+                self._flight = None
+                self._turn.notify_all()
+
+    def _recent(self, key: Hashable, cache_seconds: float) -> Report | None:
+        """Return the report that is kept for ``key``, if it is not too old."""
+        if key not in self._kept:
+            return None
+        report, ended = self._kept[key]
+        age = monotonic() - ended
+        limit = cache_seconds if report.passed else min(cache_seconds, FAILING_SECONDS)
+        return report.as_cached(age) if age < limit else None
+
+    def _keep(self, key: Hashable, report: Report, cache_seconds: float) -> None:
+        self._kept.pop(key, None)
+        if cache_seconds:
+            self._kept[key] = report, monotonic()
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+
+
+def _cut_off(report: Report) -> bool:
+    return report.inconclusive and any(result.cut_off for result in report.results)
+
+
+def _busy(flight: _Flight) -> Busy:
+    return Busy(max(1, math.ceil(flight.ends_by - monotonic())))
+
+
+_sharing = Sharing()
+
+
+def shared_run(
+    key: Hashable,
+    run: Run,
+    *,
+    deadline: float,
+    cache_seconds: float = 0.0,
+    fresh: bool = False,
+) -> Report:
+    """As :meth:`Sharing.shared_run`, among all callers in this process."""
+    return _sharing.shared_run(
+        key, run, deadline=deadline, cache_seconds=cache_seconds, fresh=fresh
+    )
+
+
+# The run that was under way in the parent is on no thread of the child.
+os.register_at_fork(after_in_child=_sharing.start_anew)
