@@ -1,5 +1,12 @@
-"""Smoke tests of a Django project, run in production, that leave nothing behind."""
+"""Smoke tests of a Django project, safe to run in production.
+
+This is what a test author writes with; ``docs/`` has the rest.
+"""
 
 from __future__ import annotations
 
+from .testcases import SmokeTest, optional, serial, tag, timeout
+
 __version__ = "2.0.0"
+
+__all__ = ["SmokeTest", "optional", "serial", "tag", "timeout"]

@@ -21,6 +21,10 @@ class UnknownFormat(SmokeTestError):
     """A report was asked for in a format that no renderer has."""
 
 
+class CannotLoad(SmokeTestError):
+    """A module, a class or a probe that should give tests gives none."""
+
+
 class Refused(SmokeTestError):
     """A smoke test tried something that could outlive it, and was stopped.
 

@@ -170,9 +170,7 @@ class Report:
     detail: Detail = Detail.DETAILS
 
     @classmethod
-    def from_results(
-        cls, results: Iterable[TestResult], *, selected: int, **values: Any
-    ) -> Report:
+    def from_results(cls, results: Iterable[TestResult], *, selected: int, **values: Any) -> Report:
         """Judge ``results``.
 
         A run passes when at least one test ran, none failed or errored except

@@ -1,0 +1,49 @@
+"""Nothing that a smoke test writes to a configured database survives.
+
+``rolled_back`` is the one entrance: whatever happens in its block is rolled back
+on every database that Django knows, whichever were used. A database that is not
+used costs nothing: no connection, no statement.
+
+What is *not* undone, because it is not in a configured database's transaction:
+files, mail, cache entries, messages put on a broker, HTTP calls, PostgreSQL's
+sequences, tables of an engine without transactions (MyISAM), and what goes
+through a database connection that the test opens by hand.
+"""
+
+from __future__ import annotations
+
+from .session import (
+    Databases,
+    Limits,
+    Rollback,
+    Session,
+    current,
+    guarded_thread,
+    lost_a_lock,
+    must_run_inline,
+)
+
+__all__ = [
+    "Databases",
+    "Limits",
+    "Rollback",
+    "Session",
+    "current",
+    "guarded_thread",
+    "lost_a_lock",
+    "must_run_inline",
+    "rolled_back",
+]
+
+
+def rolled_back(
+    subject: str, databases: Databases = "__all__", *, lasting: bool = False
+) -> Rollback:
+    """Return a context manager that rolls back what its block does to any database.
+
+    ``subject`` names the test in messages; an alias that ``databases`` does not
+    name is refused. Blocks nest: an inner one is rolled back to where it began.
+    ``lasting`` says that the block is a fixture's, which outlives a single test.
+    Entering sends nothing. Leaving raises what made a rollback impossible.
+    """
+    return Rollback(subject, databases, lasting)

@@ -1,0 +1,86 @@
+"""MySQL and MariaDB refuse by XA: a transaction in state ACTIVE cannot be committed.
+
+The server answers 1399 (XAER_RMFAIL) to COMMIT and to every statement that would
+commit implicitly, such as DDL: https://mariadb.com/kb/en/xa-transactions/.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from contextlib import suppress
+
+from .guard import GuardedConnection
+
+_numbers = itertools.count(1)
+_NO_SUCH_XA = 1305, 1397
+"""SAVEPOINT does not exist; XAER_NOTA: the server has rolled it back already."""
+
+
+class MySQLGuard(GuardedConnection):
+    """Begin, limits and the lock against commits go to the server in one round trip."""
+
+    _smoke_xa: str
+    _smoke_thread_id: int
+
+    def _smoke_begin(self) -> None:
+        self._smoke_xa = f"'smoketest-{os.getpid()}-{next(_numbers)}'"
+        self._smoke_thread_id = self.connection.thread_id()
+        self._smoke_send(*self._smoke_limits(), f"XA START {self._smoke_xa}")
+        self.autocommit = False
+
+    def _smoke_limits(self) -> list[str]:
+        # A connection of the caller's keeps its session variables; one of the
+        # session's own is closed with the session, and they go with it.
+        if not self._smoke_own:
+            return []
+        session = self._smoke_session
+        lock = max(1, round(session.limits.lock_timeout))
+        rest = self._smoke_remaining()
+        variables = {"innodb_lock_wait_timeout": lock, "lock_wait_timeout": lock}
+        if self.mysql_is_mariadb:  # type: ignore[attr-defined]
+            variables["max_statement_time"] = round(rest, 3)  # type: ignore[assignment]
+            variables["idle_transaction_timeout"] = max(1, round(rest + 0.5))
+        else:
+            variables["max_execution_time"] = max(1, int(1000 * rest))
+        return ["SET " + ", ".join(f"{name} = {value}" for name, value in variables.items())]
+
+    def _smoke_rollback(self) -> None:
+        xa = self._smoke_xa
+        try:
+            self._smoke_send(f"XA END {xa}", f"XA ROLLBACK {xa}")
+        except self.Database.Error:
+            # After a deadlock the server has marked it for rollback already, and
+            # says so at XA END; the rollback itself is still to be sent.
+            self._smoke_send(f"XA ROLLBACK {xa}")
+        self.autocommit = True
+
+    def _smoke_send(self, *statements: str) -> None:
+        """Send ``statements`` in one round trip, where the driver can."""
+        with self.connection.cursor() as cursor:
+            if self._smoke_multi_statements:
+                cursor.execute("; ".join(statements))
+                while cursor.nextset():
+                    pass
+            else:
+                for statement in statements:
+                    cursor.execute(statement)
+
+    @property
+    def _smoke_multi_statements(self) -> bool:
+        """PyMySQL comes without them: one round trip for each statement."""
+        from MySQLdb.constants import CLIENT
+
+        flags = getattr(self.connection, "client_flag", 0)
+        return bool(flags & CLIENT.MULTI_STATEMENTS)
+
+    def sever(self) -> None:
+        """Kill the connection at the server, over a connection of its own."""
+        if not self._smoke_levels or self._smoke_outer:
+            return
+        killer = self.Database.connect(**self.get_connection_params())
+        try:
+            with killer.cursor() as cursor, suppress(self.Database.Error):
+                cursor.execute(f"KILL CONNECTION {self._smoke_thread_id}")
+        finally:
+            killer.close()

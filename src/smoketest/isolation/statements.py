@@ -1,0 +1,42 @@
+"""Which SQL statements end or replace a transaction, whatever layer sends them."""
+
+from __future__ import annotations
+
+import re
+
+import sqlparse
+
+_COMMENT_OR_SPACE = r"(?:\s|--[^\n]*(?:\n|$)|\#[^\n]*(?:\n|$)|/\*(?!!).*?\*/|;)*"
+# MySQL runs what stands in /*!40000 ... */, so the mark is passed over, not the comment.
+_EXECUTABLE_COMMENT = r"(?:/\*!\d*\s*)?"
+
+_ENDS_TRANSACTION = re.compile(
+    _COMMENT_OR_SPACE
+    + _EXECUTABLE_COMMENT
+    + r"""(?P<statement>
+        commit | end | abort | begin | start\s+transaction | xa | prepare\s+transaction
+      | rollback (?! \s+ (?:work\s+|transaction\s+)? to \b)
+      | set \s+ (?:(?:session|local|@@(?:session\.|local\.)?)\s*)? autocommit
+      | set \s+ @@ (?:session\.|local\.)? autocommit
+      | close \s+ (?:all | "?smoketest_no_commit"?)
+    )\b""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+
+
+def transaction_statement(sql: str) -> str | None:
+    """Return the first statement in ``sql`` that would end the transaction, or ``None``.
+
+    Comments and case are ignored. It exists to give a test a message in words;
+    the server refuses the statement in any case.
+    """
+    if match := _ENDS_TRANSACTION.match(sql):
+        return match["statement"]
+    _, semicolon, rest = sql.partition(";")
+    if not semicolon or not rest.strip():
+        return None
+    # Only a parser can tell a second statement from a semicolon in a literal.
+    for statement in sqlparse.split(sql):
+        if match := _ENDS_TRANSACTION.match(statement):
+            return match["statement"]
+    return None

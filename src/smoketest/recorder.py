@@ -1,0 +1,256 @@
+"""unittest reports to it what happens; it makes a TestResult of each test."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+import unittest
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple
+
+from .results import Outcome, TestResult
+
+MESSAGE_LIMIT = 20_000
+TRACEBACK_LIMIT = 60_000
+"""Characters; a failing comparison of two huge values must not become a huge report."""
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+_MACHINERY = frozenset({"asgiref", "asyncio", "concurrent", "threading", "unittest"})
+"""Packages whose frames stand between the runner and a test."""
+_ENGINE = frozenset({f"{__package__}.{name}" for name in ("scheduling", "testcases", "units")})
+"""Our own modules of that kind; a ready-made test is no machinery."""
+
+
+class Problem(NamedTuple):
+    """One thing that went wrong, in words."""
+
+    outcome: Outcome
+    message: str
+    traceback: str
+    file: str
+    line: int
+
+
+class Recorder(unittest.TestResult):
+    """Hands a :class:`~smoketest.results.TestResult` to ``emit`` as each test ends.
+
+    What a class or module fixture raises belongs to no test; it is kept in
+    ``fixtures``, under unittest's name for it, such as ``setUpClass (shop.smoke.Test)``.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[Any, TestResult], None],
+        *,
+        on_start: Callable[[Any], None] = lambda test: None,
+        lost_a_lock: Callable[[BaseException], bool] = lambda error: False,
+    ) -> None:
+        super().__init__()
+        self._emit = emit
+        self._on_start = on_start
+        self._lost_a_lock = lost_a_lock
+        self.fixtures: dict[str, Problem] = {}
+        self.lost_a_lock = False
+        """Whether the test that ended last lost a deadlock or a lock wait."""
+
+    # -- unittest's protocol
+
+    def startTest(self, test: Any) -> None:
+        self._problems: list[Problem] = []
+        self.lost_a_lock = False
+        self._passed = False
+        self._skips: list[tuple[Any, str]] = []
+        self._subtests_passed = 0
+        self._on_start(test)
+        self._started_at = datetime.now(UTC)
+        self._start = monotonic()
+
+    def addSuccess(self, test: Any) -> None:
+        self._passed = True
+
+    def addExpectedFailure(self, test: Any, err: Any) -> None:
+        self._passed = True
+
+    def addUnexpectedSuccess(self, test: Any) -> None:
+        message = "Unexpected success: the test is marked @expectedFailure, and it passed."
+        self._problems.append(Problem(Outcome.FAILED, message, "", "", 0))
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        if _is_fixture(test):
+            self.fixtures[test.id()] = Problem(Outcome.SKIPPED, str(reason), "", "", 0)
+        else:
+            self._skips.append((test, str(reason)))
+
+    def addFailure(self, test: Any, err: Any) -> None:
+        self._problems.append(self.problem(Outcome.FAILED, err, test))
+
+    def addError(self, test: Any, err: Any) -> None:
+        problem = self.problem(Outcome.ERRORED, err, test)
+        if _is_fixture(test):
+            self.fixtures.setdefault(test.id(), problem)
+        else:
+            self._problems.append(problem)
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        if err is None:
+            self._subtests_passed += 1
+            return
+        failed = issubclass(err[0], test.failureException)
+        problem = self.problem(Outcome.FAILED if failed else Outcome.ERRORED, err, test)
+        name = subtest.id().removeprefix(test.id()).strip()
+        self._problems.append(problem._replace(message=f"{name}: {problem.message}"))
+
+    def addDuration(self, test: Any, elapsed: float) -> None:
+        pass  # measured here, from startTest to stopTest, with the rollback
+
+    def stopTest(self, test: Any) -> None:
+        duration = monotonic() - self._start
+        self._emit(test, self._result(test, duration))
+
+    # -- from what happened to a value
+
+    def _result(self, test: Any, duration: float) -> TestResult:
+        if self._problems:
+            return self._unsuccessful(test, duration)
+        whole_skips = [reason for subject, reason in self._skips if subject is test]
+        if whole_skips or (self._skips and not self._subtests_passed):
+            reason = whole_skips[0] if whole_skips else "; ".join(r for _, r in self._skips)
+            problem = Problem(Outcome.SKIPPED, _cut(reason, MESSAGE_LIMIT), "", "", 0)
+        elif self._passed or self._subtests_passed:
+            problem = _NOTHING
+        else:
+            problem = self._without_outcome(test)
+        return self.make(test, problem, self._started_at, duration)
+
+    def _without_outcome(self, test: Any) -> Problem:
+        """What unittest lets through on its way to stopTest: a KeyboardInterrupt, for one."""
+        error = sys.exception()
+        if error is None:
+            return Problem(Outcome.ERRORED, "The test ended without an outcome.", "", "", 0)
+        return self.problem(Outcome.ERRORED, (type(error), error, error.__traceback__), test)
+
+    def _unsuccessful(self, test: Any, duration: float) -> TestResult:
+        """Fold all that went wrong into one result; what came first gives its kind."""
+        first = self._problems[0]
+        merged = first._replace(
+            message=_cut("\n".join(p.message for p in self._problems), MESSAGE_LIMIT),
+            traceback=_cut("\n".join(p.traceback for p in self._problems), TRACEBACK_LIMIT),
+        )
+        return self.make(test, merged, self._started_at, duration)
+
+    @staticmethod
+    def make(
+        test: Any, problem: Problem, started_at: datetime, duration: float, **values: Any
+    ) -> TestResult:
+        """Return the result of ``test``: what it says of itself, and what became of it."""
+        spec = test.spec()
+        return TestResult(
+            id=test.id(),
+            outcome=problem.outcome,
+            optional=spec.optional,
+            duration=duration,
+            started_at=started_at,
+            description=spec.description,
+            tags=spec.tags,
+            message=problem.message,
+            traceback=problem.traceback,
+            file=problem.file or spec.file,
+            line=problem.line or spec.line,
+            runbook=spec.runbook,
+            **values,
+        )
+
+    def problem(self, outcome: Outcome, err: ExcInfo, test: Any) -> Problem:
+        """Put an exception into words: its message, its traceback, and where in the test it was."""
+        exctype, value, tb = err
+        self.lost_a_lock |= self._lost_a_lock(value)
+        tb = _without_machinery(tb)
+        # unittest's placeholder for a fixture has None there.
+        failure = issubclass(exctype, getattr(test, "failureException", None) or AssertionError)
+        if failure and tb is not None:
+            # The frames of assertEqual and the like say nothing about the test.
+            self._remove_unittest_tb_frames(tb)  # type: ignore[attr-defined]
+        told = traceback.TracebackException(exctype, value, tb, compact=True)
+        file, line = _place(told.stack, test)
+        return Problem(
+            outcome,
+            _cut(_message(told, failure), MESSAGE_LIMIT),
+            _cut("".join(told.format()), TRACEBACK_LIMIT),
+            file,
+            line,
+        )
+
+
+_NOTHING = Problem(Outcome.PASSED, "", "", "", 0)
+
+
+def _is_fixture(test: Any) -> bool:
+    """Whether unittest put a placeholder in the place of a test."""
+    return not isinstance(test, unittest.TestCase)
+
+
+def _without_machinery(tb: TracebackType | None) -> TracebackType | None:
+    """Drop the leading frames, which are the same for every test."""
+    first = tb
+    while first is not None:
+        if not _is_machinery(first.tb_frame):
+            return first
+        first = first.tb_next
+    return tb
+
+
+def _is_machinery(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__") or ""
+    return name in _ENGINE or name.partition(".")[0] in _MACHINERY
+
+
+def stack_of(frame: FrameType) -> str:
+    """Return where ``frame`` stands, as a traceback is written, from the test on."""
+    frames = [f for f, _ in traceback.walk_stack(frame)][::-1]
+    leading = next((i for i, f in enumerate(frames) if not _is_machinery(f)), 0)
+    return "Stack at that moment (most recent call last):\n" + "".join(
+        traceback.format_stack(frame)[leading:]
+    )
+
+
+def _message(told: traceback.TracebackException, failure: bool) -> str:
+    message = "".join(told.format_exception_only()).rstrip("\n")
+    if not failure:
+        return message
+    name, _, text = message.partition(":")
+    if name.rpartition(".")[2] != "AssertionError":
+        return message
+    if text.strip():
+        return text.strip()
+    # A plain assert has no message of its own: its source line says what did not hold.
+    return (told.stack[-1].line or "") if told.stack else "AssertionError"
+
+
+def _place(stack: traceback.StackSummary, test: Any) -> tuple[str, int]:
+    """The innermost line of the test's own file that the exception went through."""
+    spec = getattr(test, "spec", None)
+    if spec is None:
+        return "", 0
+    own = spec().file
+    for frame in reversed(stack):
+        if relative_path(frame.filename) == own:
+            return own, frame.lineno or 0
+    return "", 0
+
+
+@functools.cache
+def relative_path(path: str) -> str:
+    """Return ``path`` from the working directory on, where it is below it."""
+    return path.removeprefix(f"{Path.cwd()}{os.sep}")
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit:,} characters more)"

@@ -1,0 +1,59 @@
+"""The one door: a selection of tests goes in, a report comes out."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic
+
+from . import discovery, scheduling
+from .options import Options
+from .results import Report, TestResult
+from .selection import Candidate, Selection
+
+__all__ = ["Options", "run", "select"]
+
+EVERYTHING = Selection()
+DEFAULTS = Options()
+
+
+def select(selection: Selection = EVERYTHING, options: Options = DEFAULTS) -> list[Candidate]:
+    """Return the tests that ``run`` would run, in discovery order.
+
+    Raises ``InvalidSelection`` where a word of the selection is unknown.
+    """
+    candidates = discovery.discover(options.skip_apps, options.probes)
+    return selection.select(candidates, discovery.app_labels())
+
+
+def run(
+    selection: Selection = EVERYTHING,
+    options: Options = DEFAULTS,
+    on_result: Callable[[TestResult], None] = lambda result: None,
+    on_start: Callable[[list[str]], None] = lambda ids: None,
+) -> Report:
+    """Run the selected tests and return the report; whatever they write is rolled back.
+
+    Both callbacks are called on this thread: ``on_start`` with the ids before any
+    test runs, ``on_result`` as each test ends. Raises ``InvalidSelection`` before
+    any test runs; what goes wrong later is in the report.
+    """
+    started_at, start = datetime.now(UTC), monotonic()
+    selected = select(selection, options)
+    on_start([candidate.id for candidate in selected])
+    results, interrupted = scheduling.execute(
+        [candidate.test for candidate in selected], options, start + options.deadline, on_result
+    )
+    return Report.from_results(
+        results,
+        selected=len(selected),
+        started_at=started_at,
+        duration=monotonic() - start,
+        release=options.release,
+        node=socket.gethostname(),
+        pid=os.getpid(),
+        deadline=options.deadline,
+        interrupted=interrupted,
+    )

@@ -1,0 +1,340 @@
+"""SmokeTest: a test case that is safe to run in production, under any runner."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import unittest
+from collections.abc import Callable, Collection
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NoReturn, ParamSpec, TypeVar
+
+from asgiref.sync import async_to_sync
+from django.test import SimpleTestCase
+from django.test.testcases import TestData
+from django.utils.functional import cached_property
+
+from . import isolation, refusals
+from .client import SmokeAsyncClient, SmokeClient
+from .exceptions import FixtureFailed, Refused
+from .recorder import relative_path
+
+Subject = TypeVar("Subject", bound=type | Callable[..., Any])
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a test says of itself: its class's attributes and its method's decorators."""
+
+    timeout: float | None
+    tags: tuple[str, ...]
+    optional: bool
+    serial: bool
+    runbook: str
+    description: str
+    file: str
+    line: int
+
+
+class SmokeTest(SimpleTestCase):
+    """A test of the running system. What it writes to any database is rolled back.
+
+    It is a ``unittest.TestCase`` with Django's assertions. Files, mail, caches,
+    queues and calls to other systems are *not* undone.
+    """
+
+    databases: Collection[str] | Literal["__all__"] = "__all__"
+    """Aliases that the test may use; another one is an error that names it."""
+    timeout: float | None = None
+    """Seconds for setUp, test and tearDown together; ``None`` is ``SMOKETEST_TIMEOUT``."""
+    tags: Collection[str] = frozenset()
+    """For selection."""
+    optional: bool = False
+    """Whether a failure is reported as a warning and does not fail the run."""
+    serial: bool = False
+    """Whether the test never runs beside another."""
+    runbook: str = ""
+    """URL shown beside a failure."""
+    abstract: bool = False
+    """Set in a class's own body: the class itself is not run, its subclasses are."""
+
+    client_class = SmokeClient
+    async_client_class = SmokeAsyncClient
+
+    _specs: ClassVar[dict[str, Spec]] = {}
+    _fixture: ClassVar[isolation.Rollback | None] = None
+    _rollback: isolation.Rollback
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._specs = {}
+        cls._fixture = None
+        for name in ("setUpClass", "tearDownClass"):
+            if name in cls.__dict__:
+                setattr(cls, name, _safe_class_fixture(cls.__dict__[name]))
+
+    @cached_property
+    def client(self) -> SmokeClient:  # type: ignore[override]
+        """Django's test client, made safe for a live process."""
+        return self.client_class()
+
+    @cached_property
+    def async_client(self) -> SmokeAsyncClient:  # type: ignore[override]
+        """Django's asynchronous test client, made safe for a live process."""
+        return self.async_client_class()
+
+    def spec(self) -> Spec:
+        """Return what the test says of itself.
+
+        Raises ``TypeError`` or ``ValueError`` where an attribute cannot be used.
+        """
+        spec = self._specs.get(self._testMethodName)
+        if spec is None:
+            spec = self._specs[self._testMethodName] = _spec(self)
+        return spec
+
+    # -- running: whoever calls, the databases are rolled back
+
+    def __call__(self, result: unittest.TestResult | None = None) -> None:
+        """Run the test; Django's own set-up for a test database has no place here."""
+        self.run(result)
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        """Run the test, report to ``result``, and leave nothing in any database."""
+        return self._safely(unittest.TestCase.run, self, result)
+
+    def debug(self) -> None:
+        """Run the test without collecting errors, and leave nothing in any database."""
+        self._safely(unittest.TestCase.debug, self)
+
+    def _safely(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``function`` in a context of its own, in the end rolled back everywhere.
+
+        In a context of its own, so that an activated language or time zone does
+        not reach the next test.
+        """
+        name = self.id()
+        with (
+            refusals.refused_inside(name),
+            isolation.rolled_back(name, self.databases) as self._rollback,
+        ):
+            return copy_context().run(function, *args, **kwargs)
+
+    def _callSetUp(self) -> None:
+        # The first cleanup is the last to run: an error of the rollback is the test's.
+        self.addCleanup(self._rollback.undo)
+        self.spec()
+        _check_databases(self)
+        _finish(self.setUp(), "setUp")
+
+    def _callTestMethod(self, method: Callable[[], Any]) -> None:
+        _finish(method(), self._testMethodName)
+
+    def _callTearDown(self) -> None:
+        _finish(self.tearDown(), "tearDown")
+
+    def _callCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        _finish(function(*args, **kwargs), None)
+
+    # -- fixtures of a class
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Prepare what all tests of the class share; it is rolled back after the last one."""
+        before = dict(cls.__dict__)
+        cls.setUpTestData()
+        for name, value in list(cls.__dict__.items()):
+            if value is not before.get(name):
+                # Each test gets its own copy, as in Django's TestCase.
+                setattr(cls, name, TestData(name, value))
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Undo by hand what setUpClass did outside of the databases."""
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Make rows that all tests of the class share; they are rolled back after the last one."""
+
+    @classmethod
+    def has_class_fixtures(cls) -> bool:
+        """Whether the tests of this class must run one after another on one thread."""
+        return any(
+            getattr(cls, name).__func__ is not SmokeTest.__dict__[name].__func__
+            for name in ("setUpClass", "tearDownClass", "setUpTestData")
+        ) or bool(cls._overridden_settings or cls._modified_settings)
+
+    @classmethod
+    def _begin_fixture(cls, subject: str) -> None:
+        if cls._fixture is not None:
+            return  # a subclass's setUpClass that calls its parent's
+        if cls._overridden_settings or cls._modified_settings:
+            raise Refused(
+                f"@override_settings or @modify_settings was used on {subject.rpartition('.')[0]}. "
+                "It would change the settings of the live process for every request that is "
+                "served meanwhile. Pass the value to the code under test instead, or move the "
+                "test into the project's own test suite."
+            )
+        cls._fixture = isolation.rolled_back(subject, cls.databases, lasting=True)
+        cls._fixture.__enter__()
+        cls.addClassCleanup(cls._end_fixture)
+
+    @classmethod
+    def _end_fixture(cls) -> None:
+        fixture, cls._fixture = cls._fixture, None
+        if fixture is not None:
+            fixture.__exit__(None, None, None)
+
+
+def _safe_class_fixture(fixture: Any) -> Any:
+    """Wrap a class's own setUpClass or tearDownClass, so that it is rolled back.
+
+    It is wrapped as the class is made, because a setUpClass that forgets to call
+    its parent's must not write to production either.
+    """
+    function = fixture.__func__
+
+    @functools.wraps(function)
+    def wrapper(cls: type[SmokeTest]) -> None:
+        subject = f"{cls.__module__}.{cls.__qualname__}.{function.__name__}"
+        with refusals.refused_inside(subject):
+            cls._begin_fixture(subject)
+            try:
+                _finish(function(cls), function.__name__)
+            except SystemExit as error:  # unittest would let it end the run
+                raise FixtureFailed(f"{subject} called sys.exit({error.code!r}).") from error
+
+    return classmethod(wrapper)
+
+
+# Every class has the fixtures of this one at least.
+SmokeTest.setUpClass = _safe_class_fixture(SmokeTest.__dict__["setUpClass"])  # type: ignore[method-assign]
+SmokeTest.tearDownClass = _safe_class_fixture(SmokeTest.__dict__["tearDownClass"])  # type: ignore[method-assign]
+
+
+def _finish(value: Any, name: str | None) -> None:
+    """Await what an ``async def`` returned; refuse what would never be run."""
+    if value is None:
+        return
+    if inspect.isawaitable(value):
+        async_to_sync(_awaited)(value)
+    elif name is not None and (inspect.isgenerator(value) or inspect.isasyncgen(value)):
+        raise TypeError(
+            f"{name} is a generator: it has a `yield`, so calling it runs none of its lines. "
+            "Remove the `yield`; for a fixture, use setUp and addCleanup, or enterContext."
+        )
+
+
+async def _awaited(value: Any) -> None:
+    await value
+
+
+# -- what a test says of itself
+
+
+def _spec(test: SmokeTest) -> Spec:
+    cls = type(test)
+    method = inspect.unwrap(getattr(cls, test._testMethodName))
+    code = getattr(method, "__code__", None)
+    limit = getattr(method, "timeout", None)
+    return Spec(
+        timeout=_seconds(cls.timeout if limit is None else limit, test),
+        tags=tuple(sorted(_words(cls.tags, test) | _words(getattr(method, "tags", ()), test))),
+        optional=bool(cls.optional or getattr(method, "optional", False)),
+        serial=bool(cls.serial or getattr(method, "serial", False)),
+        runbook=str(cls.runbook or ""),
+        description=test.shortDescription() or "",
+        file=relative_path(code.co_filename) if code else "",
+        line=code.co_firstlineno if code else 0,
+    )
+
+
+def _seconds(value: Any, subject: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(
+            f"The timeout of {subject} is {value!r}, which is no number. "
+            "A limit is a number of seconds. Write timeout = 3, or @timeout(3)."
+        )
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(
+            f"The timeout of {subject} is {value!r}. "
+            "A test without a positive limit could hang the run. Name the seconds it may take."
+        )
+    return float(value)
+
+
+def _words(value: Any, subject: object) -> frozenset[str]:
+    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+        raise TypeError(
+            f"The tags of {subject} are {value!r}, which is no list of words. "
+            'Write tags = {"a", "b"}, or @tag("a", "b").'
+        )
+    return frozenset(value)
+
+
+def _check_databases(test: SmokeTest) -> None:
+    if test.databases == "__all__":
+        return
+    if isinstance(test.databases, str):
+        raise TypeError(
+            f"{test.id()} has databases = {test.databases!r}, which is a string and no set of "
+            f'aliases. Write databases = {{{test.databases!r}}}, or "__all__" for every one.'
+        )
+    test._validate_databases()
+
+
+# -- decorators
+
+
+def tag(*tags: str) -> Callable[[Subject], Subject]:
+    """Give a test method or a class ``tags`` to select it by; Django's own works the same."""
+
+    def decorate(subject: Subject) -> Subject:
+        subject.tags = frozenset(getattr(subject, "tags", ())) | _words(tags, subject)  # type: ignore[union-attr]
+        return subject
+
+    return decorate
+
+
+def timeout(seconds: float) -> Callable[[Subject], Subject]:
+    """Limit a test method, or each test of a class, to ``seconds`` for setUp, test and tearDown.
+
+    Raises ``TypeError`` or ``ValueError`` where ``seconds`` is no positive number.
+    """
+    limit = _seconds(seconds, "a test")
+
+    def decorate(subject: Subject) -> Subject:
+        subject.timeout = limit  # type: ignore[union-attr]
+        return subject
+
+    return decorate
+
+
+def optional(subject: Subject) -> Subject:
+    """Mark a test method or a class: its failure is a warning and does not fail the run."""
+    return _marked(subject, "optional")
+
+
+def serial(subject: Subject) -> Subject:
+    """Mark a test method or a class: it never runs beside another test."""
+    return _marked(subject, "serial")
+
+
+def _marked(subject: Any, name: str) -> Any:
+    if not callable(subject):
+        _refuse_call(subject, name)
+    setattr(subject, name, True)
+    return subject
+
+
+def _refuse_call(subject: object, name: str) -> NoReturn:
+    raise TypeError(
+        f"@{name} was given {subject!r}. It takes no arguments. "
+        f"Write @{name} alone on the line above the class or the method."
+    )

@@ -1,0 +1,87 @@
+"""Gives a test N seconds; then lets go of it and makes its databases forget it.
+
+Whoever takes a :class:`Stretch` first decides its result: the thread that ran it, or
+the one that watches the clock. So a test that ends just after its limit cannot
+have two verdicts.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from .recorder import Problem, Recorder, stack_of
+from .results import TestResult
+
+
+class Stretch:
+    """Something that a thread does within a limit: a test, or a fixture."""
+
+    __slots__ = ("_lock", "_taken", "expires", "limit", "start", "started_at", "subject", "thread")
+
+    def __init__(self, subject: Any, limit: float) -> None:
+        self.subject = subject
+        self.limit = limit
+        self.started_at = datetime.now(UTC)
+        self.start = monotonic()
+        self.expires = self.start + limit
+        self.thread = threading.current_thread()
+        self._lock = threading.Lock()
+        self._taken = False
+
+    def take(self) -> bool:
+        """Claim the right to say what became of it; only the first caller gets it."""
+        with self._lock:
+            taken, self._taken = self._taken, True
+            return not taken
+
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return monotonic() - self.start
+
+    def stack(self) -> str:
+        """Return where its thread stands right now, as a traceback is written."""
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        return "" if frame is None else stack_of(frame)
+
+    def result(self, test: Any, problem: Problem, *, cut_off: bool) -> TestResult:
+        """Return the result of ``test``, which ends with ``problem`` because time was up."""
+        return Recorder.make(
+            test, problem, self.started_at, self.elapsed(), timed_out=True, cut_off=cut_off
+        )
+
+
+_stuck: dict[str, Stretch] = {}
+"""Tests that were let go and may still be running, by id; they are the whole process's."""
+
+
+def let_go(stretch: Stretch, abandon: Callable[[str], None]) -> None:
+    """Remember ``stretch`` until its thread ends, and cut that off from its databases."""
+    name = _name(stretch.subject)
+    _stuck[name] = stretch
+    reason = (
+        f"{name} is over its time, and what it does is no longer part of any run. "
+        "Its databases are closed to it, so that nothing it still does can be kept. "
+        "Look at the report of the run for where it stood when its time was up."
+    )
+    # Talking to a server takes time itself; the verdict must not wait for it.
+    threading.Thread(target=abandon, args=(reason,), name="smoketest abandons", daemon=True).start()
+
+
+def _name(subject: Any) -> str:
+    return subject.id() if hasattr(subject, "id") else "A fixture"
+
+
+def stuck_since(name: str) -> datetime | None:
+    """When the run of the test ``name`` began that is still under way; ``None`` if none is."""
+    stretch = _stuck.get(name)
+    if stretch is None:
+        return None
+    if stretch.thread.is_alive():
+        return stretch.started_at
+    _stuck.pop(name, None)
+    return None

@@ -1,0 +1,240 @@
+"""The parts of a run that one thread runs through: one test, or tests that share a fixture."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import unittest
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import NamedTuple, Protocol
+
+from . import isolation, refusals, timeouts
+from .options import Options
+from .recorder import Problem, Recorder
+from .results import Outcome, TestResult
+from .testcases import SmokeTest
+
+_FIXTURE_NAMES = ("setUpModule", "tearDownModule")
+
+
+class Place(NamedTuple):
+    """Where a result stands in the report."""
+
+    index: int
+    """The number of the test, in discovery order."""
+    after: int = 0
+    """1 for an error that a fixture raises after the tests that it belongs to."""
+
+
+@dataclass(slots=True)
+class Unit:
+    """Tests that run one after another on one thread."""
+
+    tests: list[tuple[int, SmokeTest]]
+    """With their numbers in discovery order."""
+    fixtures: bool = False
+    """Whether a class or module fixture stands around them."""
+
+    @property
+    def serial(self) -> bool:
+        """Whether it must run alone."""
+        return any(test.spec().serial for _, test in self.tests)
+
+
+def divide(tests: Sequence[SmokeTest]) -> list[Unit]:
+    """Divide ``tests`` into as many parts as may run beside one another."""
+    units = []
+    for owner, group in groupby(enumerate(tests), lambda item: _fixture_owner(type(item[1]))):
+        if owner is None:
+            units += [Unit([item]) for item in group]
+        else:
+            units.append(Unit(list(group), fixtures=True))
+    return units
+
+
+def _fixture_owner(cls: type[SmokeTest]) -> object:
+    """What the tests of ``cls`` share a fixture through: its module, itself, or nothing."""
+    module = sys.modules.get(cls.__module__)
+    if any(hasattr(module, name) for name in _FIXTURE_NAMES):
+        return module
+    return cls if cls.has_class_fixtures() else None
+
+
+class Host(Protocol):
+    """Who lets a unit run, and is told of it."""
+
+    def begin(self, stretch: timeouts.Stretch) -> None:
+        """Take note that something begins that has a limit."""
+
+    def deliver(self, place: Place, result: TestResult, *, lost_a_lock: bool = False) -> None:
+        """Take a result."""
+
+
+class UnitRun:
+    """Runs one unit on the thread that calls it."""
+
+    def __init__(
+        self, unit: Unit, host: Host, session: isolation.Session, options: Options
+    ) -> None:
+        self.unit = unit
+        self.stretch: timeouts.Stretch | None = None
+        """What is under way; ``None`` before and after."""
+        self._host = host
+        self._session = session
+        self._options = options
+        self._indexes = {id(test): index for index, test in unit.tests}
+        self._recorder = Recorder(
+            self._emit, on_start=self._begin_test, lost_a_lock=isolation.lost_a_lock
+        )
+
+    def run(self) -> None:
+        """Run to the end, or until :meth:`abandon`; every test has a result then."""
+        try:
+            if self.unit.fixtures:
+                self._run_with_fixtures()
+            else:
+                self._run_alone(self.unit.tests[0][1])
+        finally:
+            self.stretch = None
+
+    def abandon(self) -> None:
+        """Run no further test, and deliver nothing more; called from another thread."""
+        self._recorder.stop()
+
+    def rest(self) -> list[tuple[int, SmokeTest]]:
+        """The tests that have no result yet."""
+        return [(index, test) for index, test in self.unit.tests if id(test) in self._indexes]
+
+    # -- one test
+
+    def _run_alone(self, test: SmokeTest) -> None:
+        if (since := timeouts.stuck_since(test.id())) is not None:
+            self._deliver(test, _still_running(test, since))
+            return
+        try:
+            test(self._recorder)
+        except BaseException as error:
+            if _is_ctrl_c(error):
+                raise
+            self._deliver_escaped(test, error)
+
+    def _begin_test(self, test: SmokeTest) -> None:
+        own = test.spec().timeout
+        limit = self._options.timeout if own is None else own
+        if self._options.timeout_ceiling is not None:
+            limit = min(limit, self._options.timeout_ceiling)
+        self._begin(test, limit)
+
+    def _begin(self, subject: object, limit: float) -> None:
+        self.stretch = stretch = timeouts.Stretch(subject, limit)
+        self._session.expires = stretch.expires
+        self._host.begin(stretch)
+
+    def _emit(self, test: SmokeTest, result: TestResult) -> None:
+        if self.stretch is None or not self.stretch.take():
+            return  # it was cut off, and has its verdict
+        self._deliver(test, result, lost_a_lock=self._recorder.lost_a_lock)
+        if self.unit.fixtures:
+            self._begin(_FIXTURE, self._options.timeout)
+
+    def _deliver(self, test: SmokeTest, result: TestResult, *, lost_a_lock: bool = False) -> None:
+        index = self._indexes.pop(id(test))
+        self._host.deliver(Place(index), result, lost_a_lock=lost_a_lock)
+
+    def _deliver_escaped(self, test: SmokeTest, error: BaseException) -> None:
+        """What even unittest lets through, such as a KeyboardInterrupt that a test raised."""
+        stretch = self.stretch
+        if stretch is not None and stretch.take() and id(test) in self._indexes:
+            problem = self._recorder.problem(
+                Outcome.ERRORED, (type(error), error, error.__traceback__), test
+            )
+            result = Recorder.make(test, problem, stretch.started_at, stretch.elapsed())
+            self._deliver(test, result)
+
+    # -- tests with a fixture around them
+
+    def _run_with_fixtures(self) -> None:
+        module = type(self.unit.tests[0][1]).__module__
+        subject = f"{module}.setUpModule"
+        suite = unittest.TestSuite(test for _, test in self.unit.tests)
+        self._begin(_FIXTURE, self._options.timeout)
+        escaped: BaseException | None = None
+        try:
+            with refusals.refused_inside(subject), isolation.rolled_back(subject, lasting=True):
+                suite.run(self._recorder)
+        except BaseException as error:
+            if _is_ctrl_c(error):
+                raise
+            escaped = error
+        if self.stretch is not None and self.stretch.take():
+            self._account_for_fixtures(escaped)
+
+    def _account_for_fixtures(self, escaped: BaseException | None) -> None:
+        """Give each test that a fixture kept from running that fixture's failure as its result."""
+        fixtures = self._recorder.fixtures
+        for _, test in self.rest():
+            cls = type(test)
+            problem = (
+                fixtures.get(f"setUpModule ({cls.__module__})")
+                or fixtures.get(f"setUpClass ({_class_name(cls)})")
+                or self._escaped_problem(escaped, test)
+            )
+            self._deliver(test, Recorder.make(test, problem, datetime.now(UTC), 0.0))
+        for name, problem in fixtures.items():
+            if name.startswith("tearDown"):
+                self._deliver_late(*_parse(name), problem)
+
+    def _escaped_problem(self, escaped: BaseException | None, test: SmokeTest) -> Problem:
+        if escaped is None:
+            message = "The test was not run, because the suite that it is part of had stopped."
+            return Problem(Outcome.ERRORED, message, "", "", 0)
+        exc_info = (type(escaped), escaped, escaped.__traceback__)
+        return self._recorder.problem(Outcome.ERRORED, exc_info, test)
+
+    def _deliver_late(self, method: str, owner: str, problem: Problem) -> None:
+        """Deliver the error of a tearDown, whose tests have their results already."""
+        place, test = self.last_test_of(owner)
+        made = Recorder.make(test, problem, datetime.now(UTC), 0.0)
+        result = replace(made, id=f"{owner}.{method}", description="", tags=())
+        self._host.deliver(place, result)
+
+    def last_test_of(self, owner: str) -> tuple[Place, SmokeTest]:
+        """The last test of the class or the module ``owner``, and the place after it."""
+        index, test = next(
+            (item for item in reversed(self.unit.tests) if _class_name(type(item[1])) == owner),
+            self.unit.tests[-1],
+        )
+        return Place(index, after=1), test
+
+
+def _still_running(test: SmokeTest, since: datetime) -> TestResult:
+    message = (
+        f"Still running since {since.isoformat(timespec='seconds')}, when an earlier run gave it "
+        "up. A second one beside it could only hang as well. Look at the report of that run "
+        "for where it stands; only a restart of the process ends it."
+    )
+    problem = Problem(Outcome.ERRORED, message, "", "", 0)
+    return Recorder.make(test, problem, datetime.now(UTC), 0.0, timed_out=True)
+
+
+_FIXTURE = object()
+"""The subject of a stretch that is a fixture's."""
+
+
+def _class_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _parse(name: str) -> tuple[str, str]:
+    """``"tearDownClass (shop.smoke.Test)"``, unittest's name for it, into its two parts."""
+    method, _, owner = name.partition(" (")
+    return method, owner.removesuffix(")")
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Whether a person stopped the process; on any other thread a test has raised it itself."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return isinstance(error, KeyboardInterrupt) and is_main
