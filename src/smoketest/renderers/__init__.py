@@ -1,0 +1,172 @@
+"""The one registry of formats, and the choice among them by name or by ``Accept``."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from smoketest.exceptions import UnknownFormat
+from smoketest.renderers.html import HTMLRenderer
+from smoketest.renderers.json import JSONRenderer
+from smoketest.renderers.text import TextRenderer
+from smoketest.results import Report
+
+
+class Renderer(Protocol):
+    """What a format needs. The names are those of Django REST framework.
+
+    A renderer may also have ``accepts``, a tuple of further media types that
+    negotiate to it; ``always_200 = True``, where the reader of the format takes any
+    other HTTP status for an outage; and ``content_security_policy``, the header
+    that its page needs.
+    """
+
+    @property
+    def format(self) -> str:
+        """The name in ``?format=`` and ``--format``."""
+
+    @property
+    def media_type(self) -> str:
+        """Content type, without the charset."""
+
+    @property
+    def charset(self) -> str:
+        """Encoding of the response."""
+
+    def render(self, report: Report) -> str:
+        """Return ``report`` in this format."""
+
+
+Extra = Iterable[Renderer | type[Renderer]]
+"""A project's own renderers; one with the name of a built-in one replaces it."""
+
+RENDERERS: tuple[Renderer, ...] = (TextRenderer(), JSONRenderer(), HTMLRenderer())
+"""The first one is the answer to whoever does not care."""
+
+
+def formats(extra: Extra = ()) -> list[str]:
+    """Return the names of all formats, in the order of the registry."""
+    return list(_registry(extra))
+
+
+def get(name: str, extra: Extra = ()) -> Renderer:
+    """Return the renderer of that name; raise ``UnknownFormat`` if there is none."""
+    registry = _registry(extra)
+    if name not in registry:
+        raise _unknown(name, list(registry))
+    return registry[name]
+
+
+def negotiate(accept: str, extra: Extra = ()) -> Renderer:
+    """Return the renderer that the header ``accept`` likes best; never raises.
+
+    The highest quality wins, then the narrower range, then what the header names
+    first, then the order of the registry. A header that nothing matches, that makes no
+    sense or that is longer than any client sends, gets text.
+    """
+    ranges = list(_ranges(accept)) if len(accept) <= _LONGEST_HEADER else []
+    best, best_rank = RENDERERS[0], _NOT_ACCEPTABLE
+    for renderer in _registry(extra).values():
+        rank = max(_rank(media_type, ranges) for media_type in _media_types(renderer))
+        if rank > best_rank:
+            best, best_rank = renderer, rank
+    return best
+
+
+def _registry(extra: Extra) -> dict[str, Renderer]:
+    renderers = [*RENDERERS, *(one() if isinstance(one, type) else one for one in extra)]
+    return {renderer.format: renderer for renderer in renderers}
+
+
+def _unknown(name: str, known: list[str]) -> UnknownFormat:
+    word = name[:_LONGEST_NAME]
+    nearest = difflib.get_close_matches(word, known, n=1)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return UnknownFormat(
+        f"Unknown format {word!r}: no renderer has that name.{hint}"
+        f" Known formats: {', '.join(known)}."
+    )
+
+
+_LONGEST_NAME = 200
+_LONGEST_HEADER = 4096
+_MOST_RANGES = 64
+"""Browsers send about ten; the limits keep a hostile header cheap."""
+
+
+class _Range(NamedTuple):
+    """One entry of an ``Accept`` header."""
+
+    main: str
+    sub: str
+    quality: float
+    plain: bool
+    """Whether it has no parameter but its quality."""
+    position: int
+
+
+class _Rank(NamedTuple):
+    """How much a header likes a media type; the greater, the more."""
+
+    quality: float
+    width: int
+    """0 for ``*/*`` up to 3 for the type itself."""
+    position: int
+    """0 for the header's first entry, negative for later ones."""
+
+
+_NOT_ACCEPTABLE = _Rank(0.0, 0, -_MOST_RANGES)
+_RANGE = re.compile(r"([\w!#$&^.+*-]+)/([\w!#$&^.+*-]+)", re.ASCII)
+_QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
+
+
+def _ranges(accept: str) -> Iterator[_Range]:
+    for position, entry in enumerate(accept.lower().split(",", _MOST_RANGES)[:_MOST_RANGES]):
+        media_range, *parameters = (part.strip() for part in entry.split(";"))
+        match = _RANGE.fullmatch(media_range)
+        if match:
+            others = [part for part in parameters if part and not part.startswith("q=")]
+            yield _Range(match[1], match[2], _quality(parameters), not others, -position)
+
+
+def _quality(parameters: Iterable[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q" and _QUALITY.fullmatch(value.strip()):
+            return float(value)
+    return 1.0  # also for nonsense, as Django's own MediaType.quality has it
+
+
+def _rank(media_type: str, ranges: Iterable[_Range]) -> _Rank:
+    """Return what the narrowest of the ``ranges`` says of ``media_type``.
+
+    RFC 9110, 12.5.1: a narrower range overrules a wider one, also to exclude.
+    """
+    main, _, sub = media_type.partition(";")[0].strip().lower().partition("/")
+    ranks = [
+        (width, one.quality, one.position)
+        for one in ranges
+        if (width := _width(one, main, sub)) is not None
+    ]
+    if not ranks:
+        return _NOT_ACCEPTABLE
+    width, quality, position = max(ranks)
+    return _Rank(quality, width, position) if quality else _NOT_ACCEPTABLE
+
+
+def _width(one: _Range, main: str, sub: str) -> int | None:
+    """Return how narrowly ``one`` matches, or ``None``.
+
+    A parameter such as ``charset=utf-8`` makes a match weaker, not impossible.
+    """
+    if (one.main, one.sub) == (main, sub):
+        return 3 if one.plain else 2
+    if one.sub != "*":
+        return None
+    return {main: 1, "*": 0}.get(one.main)
+
+
+def _media_types(renderer: Renderer) -> tuple[str, ...]:
+    return (renderer.media_type, *getattr(renderer, "accepts", ()))
