@@ -1,0 +1,96 @@
+"""Directives that write parts of the reference from the code that they describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management import load_command_class
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from smoketest import checks, conf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sphinx.application import Sphinx
+
+PARAGRAPH = "\n\n"
+
+
+def setting(entry: conf.Setting[Any]) -> str:
+    """Return the entry of one setting, as MyST."""
+    return "\n".join(
+        [
+            f"````{{confval}} {entry.name}",
+            f":type: {entry.kind.name}",
+            f":default: `{entry.default!r}`",
+            "",
+            entry.description,
+            "```python",
+            f"{entry.name} = {entry.example}",
+            "```",
+            "````",
+        ]
+    )
+
+
+def check(entry: Any) -> str:
+    """Return the entry of one system check, as MyST."""
+    return f"{entry}"
+
+
+class Generated(SphinxDirective):
+    """A directive whose content is MyST text that :meth:`text` returns."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return what the text parses to."""
+        return self.parse_text_to_nodes(self.text())
+
+    def text(self) -> str:
+        """Return MyST."""
+        raise NotImplementedError
+
+
+class Settings(Generated):
+    """Every setting, from the table in ``smoketest.conf``."""
+
+    def text(self) -> str:
+        return PARAGRAPH.join(map(setting, conf.SETTINGS))
+
+
+class ReleaseVariables(Generated):
+    """The environment variables that may name a release, in the order of their rank."""
+
+    def text(self) -> str:
+        return bullets(f"`{variable}`" for variable in conf.RELEASE_VARIABLES)
+
+
+class Checks(Generated):
+    """Every system check, from ``smoketest.checks``."""
+
+    def text(self) -> str:
+        return PARAGRAPH.join(map(check, checks.CHECKS))
+
+
+class Command(SphinxDirective):
+    """What ``manage.py smoketest --help`` prints."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return it as one literal block."""
+        command = load_command_class("smoketest", "smoketest")
+        text = command.create_parser("manage.py", "smoketest").format_help()
+        return [nodes.literal_block(text, text, language="text")]
+
+
+def bullets(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directives."""
+    app.add_directive("smoketest-settings", Settings)
+    app.add_directive("smoketest-release-variables", ReleaseVariables)
+    app.add_directive("smoketest-checks", Checks)
+    app.add_directive("smoketest-command", Command)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
