@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from pathlib import Path
 
 from django.conf import settings
 from smoketest import SmokeTest, optional, tag, timeout
@@ -21,8 +21,9 @@ class PhotosTest(SmokeTest):
 
     def test_folder_is_mounted(self) -> None:
         """The folder with the photos is there, and not empty."""
-        self.assertTrue(os.path.isdir(settings.MEDIA_ROOT), f"{settings.MEDIA_ROOT} is missing")
-        self.assertTrue(os.listdir(settings.MEDIA_ROOT), f"{settings.MEDIA_ROOT} is empty")
+        folder = Path(settings.MEDIA_ROOT)
+        self.assertTrue(folder.is_dir(), f"{folder} is missing")
+        self.assertTrue(any(folder.iterdir()), f"{folder} is empty")
 
     def test_photos_can_be_read(self) -> None:
         """The photo of every product can be opened."""
