@@ -143,10 +143,9 @@ def _unknown_label(
     label: str, candidates: Iterable[Candidate], app_labels: Collection[str]
 ) -> InvalidSelection:
     words = {word for candidate in candidates for word in _words_for(candidate)}
-    words.update(app_labels)
     apps = {app for candidate in candidates for app in candidate.apps}
     why = "no app, module, class or method of that name has smoke tests"
-    return _unknown("label", label, why, _neighbours(label, words), apps)
+    return _unknown("label", label, why, {*_neighbours(label, words), *app_labels}, apps)
 
 
 def _neighbours(label: str, words: Collection[str]) -> list[str]:
