@@ -7,11 +7,13 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
+from typing import cast
 
 from . import discovery, scheduling
 from .options import Options
 from .results import Report, TestResult
 from .selection import Candidate, Selection
+from .testcases import SmokeTest
 
 __all__ = ["Options", "run", "select"]
 
@@ -43,9 +45,8 @@ def run(
     started_at, start = datetime.now(UTC), monotonic()
     selected = select(selection, options)
     on_start([candidate.id for candidate in selected])
-    results, interrupted = scheduling.execute(
-        [candidate.test for candidate in selected], options, start + options.deadline, on_result
-    )
+    tests = [cast(SmokeTest, candidate.test) for candidate in selected]
+    results, interrupted = scheduling.execute(tests, options, start + options.deadline, on_result)
     return Report.from_results(
         results,
         selected=len(selected),

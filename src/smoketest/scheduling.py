@@ -117,6 +117,7 @@ class InlineSchedule(Schedule):
     """Runs on the calling thread: nothing can be cut off, but what is late does not start."""
 
     def run(self) -> None:
+        """Run all tests; raises ``Stopped`` where that ends early."""
         with isolation.guarded_thread(self.limits(), self.deadline) as session:
             for unit in divide(self._tests):
                 UnitRun(unit, self, session, self.options).run()
@@ -204,10 +205,10 @@ class ThreadedSchedule(Schedule):
 
     def _take_result(self, place: Place, result: TestResult, lost_a_lock: bool) -> None:
         """Keep a result, or see to it that a test that lost a lock to another runs once more."""
-        if place.index in self._second_tries:
+        if place.number in self._second_tries:
             result = replace(result, retried=True)
         elif lost_a_lock and not self._alone:
-            self._second_tries[place.index] = result
+            self._second_tries[place.number] = result
             return
         self.keep(place, result)
         self.check_for_failfast(result)
@@ -227,7 +228,7 @@ class ThreadedSchedule(Schedule):
     def _cut_off(
         self, worker: Worker, stretch: timeouts.Stretch, message: str, by_run: bool = False
     ) -> None:
-        """Give the verdict on what ``worker`` does, let it go, and leave its other tests waiting."""
+        """Give the verdict on what ``worker`` does, and let it go; its other tests wait again."""
         self._workers.discard(worker)
         run = worker.let_go(stretch)
         rest = run.rest()
@@ -247,10 +248,8 @@ class ThreadedSchedule(Schedule):
         self.waiting.clear()
         for worker, stretch in self._under_way():
             if stretch.take():
-                message = (
-                    f"{stopped} while it was running, {stretch.elapsed():.3g} s after it began."
-                )
-                self._cut_off(worker, stretch, message, by_run=True)
+                told = f"{stopped} while it was running, {stretch.elapsed():.3g} s after it began."
+                self._cut_off(worker, stretch, told, by_run=True)
         self._take_what_has_ended()
         for index, result in self._second_tries.items():
             if Place(index) not in self._results:
@@ -288,14 +287,14 @@ class Worker(threading.Thread):
         self.error: BaseException | None = None
         """What went wrong beside the tests: an error of ours."""
         self._schedule = schedule
-        self._session: isolation.Session | None = None
-        self._run: UnitRun | None = None
+        self._session: isolation.Session
+        self._unit_run: UnitRun
         self._let_go = False
 
     @property
     def stretch(self) -> timeouts.Stretch | None:
         """What it does now, if that has a limit."""
-        run = self._run
+        run = getattr(self, "_unit_run", None)
         return None if run is None else run.stretch
 
     def run(self) -> None:
@@ -305,9 +304,9 @@ class Worker(threading.Thread):
         try:
             with isolation.guarded_thread(schedule.limits(), schedule.deadline) as self._session:
                 while not self._let_go and (unit := self._next_unit()) is not None:
-                    self._run = UnitRun(unit, self, self._session, schedule.options)
-                    self._run.run()
-        except BaseException as error:
+                    self._unit_run = UnitRun(unit, self, self._session, schedule.options)
+                    self._unit_run.run()
+        except BaseException as error:  # noqa: BLE001 - raised where the results are collected
             if not self._let_go:
                 self.error = error
         finally:
@@ -321,12 +320,11 @@ class Worker(threading.Thread):
 
     def let_go(self, stretch: timeouts.Stretch) -> UnitRun:
         """Forget it: it runs no further test, and its databases refuse it."""
-        assert self._run is not None
-        assert self._session is not None
         self._let_go = True
-        self._run.abandon()
+        run = self._unit_run
+        run.abandon()
         timeouts.let_go(stretch, self._session.abandon)
-        return self._run
+        return run
 
     def begin(self, stretch: timeouts.Stretch) -> None:
         """See to it that the clock is looked at when ``stretch`` expires."""

@@ -9,11 +9,11 @@ import unittest
 from collections.abc import Callable, Collection
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from asgiref.sync import async_to_sync
 from django.test import SimpleTestCase
-from django.test.testcases import TestData
+from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
 from . import isolation, refusals
@@ -47,7 +47,7 @@ class SmokeTest(SimpleTestCase):
     queues and calls to other systems are *not* undone.
     """
 
-    databases: Collection[str] | Literal["__all__"] = "__all__"
+    databases: Collection[str] | Literal["__all__"] = "__all__"  # type: ignore[assignment]
     """Aliases that the test may use; another one is an error that names it."""
     timeout: float | None = None
     """Seconds for setUp, test and tearDown together; ``None`` is ``SMOKETEST_TIMEOUT``."""
@@ -64,6 +64,10 @@ class SmokeTest(SimpleTestCase):
 
     client_class = SmokeClient
     async_client_class = SmokeAsyncClient
+
+    if TYPE_CHECKING:  # Django's, and not in its stubs
+        _overridden_settings: ClassVar[Any]
+        _modified_settings: ClassVar[Any]
 
     _specs: ClassVar[dict[str, Spec]] = {}
     _fixture: ClassVar[isolation.Rollback | None] = None
@@ -129,13 +133,13 @@ class SmokeTest(SimpleTestCase):
         self.addCleanup(self._rollback.undo)
         self.spec()
         _check_databases(self)
-        _finish(self.setUp(), "setUp")
+        _finish(self.setUp(), "setUp")  # type: ignore[func-returns-value]
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
         _finish(method(), self._testMethodName)
 
     def _callTearDown(self) -> None:
-        _finish(self.tearDown(), "tearDown")
+        _finish(self.tearDown(), "tearDown")  # type: ignore[func-returns-value]
 
     def _callCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         _finish(function(*args, **kwargs), None)
@@ -286,7 +290,7 @@ def _check_databases(test: SmokeTest) -> None:
             f"{test.id()} has databases = {test.databases!r}, which is a string and no set of "
             f'aliases. Write databases = {{{test.databases!r}}}, or "__all__" for every one.'
         )
-    test._validate_databases()
+    test._validate_databases()  # type: ignore[attr-defined]
 
 
 # -- decorators
@@ -318,23 +322,20 @@ def timeout(seconds: float) -> Callable[[Subject], Subject]:
 
 def optional(subject: Subject) -> Subject:
     """Mark a test method or a class: its failure is a warning and does not fail the run."""
-    return _marked(subject, "optional")
+    _mark(subject, "optional")
+    return subject
 
 
 def serial(subject: Subject) -> Subject:
     """Mark a test method or a class: it never runs beside another test."""
-    return _marked(subject, "serial")
-
-
-def _marked(subject: Any, name: str) -> Any:
-    if not callable(subject):
-        _refuse_call(subject, name)
-    setattr(subject, name, True)
+    _mark(subject, "serial")
     return subject
 
 
-def _refuse_call(subject: object, name: str) -> NoReturn:
-    raise TypeError(
-        f"@{name} was given {subject!r}. It takes no arguments. "
-        f"Write @{name} alone on the line above the class or the method."
-    )
+def _mark(subject: Any, name: str) -> None:
+    if not callable(subject):
+        raise TypeError(
+            f"@{name} was given {subject!r}. It takes no arguments. "
+            f"Write @{name} alone on the line above the class or the method."
+        )
+    setattr(subject, name, True)

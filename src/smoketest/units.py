@@ -23,8 +23,8 @@ _FIXTURE_NAMES = ("setUpModule", "tearDownModule")
 class Place(NamedTuple):
     """Where a result stands in the report."""
 
-    index: int
-    """The number of the test, in discovery order."""
+    number: int
+    """Of the test, in discovery order."""
     after: int = 0
     """1 for an error that a fixture raises after the tests that it belongs to."""
 

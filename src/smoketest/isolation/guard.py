@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 TransactionState = dict[str, Any]
 
 
-def _marker() -> Atomic:
+def _marker() -> Any:
     """An outermost block that lets a durable block stand inside it, as in Django's TestCase."""
-    block: Any = Atomic(None, savepoint=True, durable=False)
+    block = cast(Any, Atomic(None, savepoint=True, durable=False))
     block._from_testcase = True
     return block
 
