@@ -115,6 +115,12 @@ def elsewhere(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(request.GET.get("to", "/about/"))
 
 
+def visit(request: HttpRequest) -> HttpResponse:
+    response = HttpResponse("back again" if "seen" in request.COOKIES else "new")
+    response.set_cookie("seen", "yes")
+    return response
+
+
 def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(iter([b"one ", b"two"]))
 
@@ -145,7 +151,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 VIEWS: list[Any] = [
     *(about, during, boom, async_boom, write_then_boom, write, commit, bad_template, missing),
-    *(forbidden, suspicious, leave, elsewhere, stream, async_stream, file, who, async_count),
+    *(forbidden, suspicious, leave, elsewhere, visit, stream, async_stream, file),
+    *(who, async_count),
 ]
 urlpatterns = [path(f"{view.__name__.replace('_', '-')}/", view) for view in VIEWS]
 handler500 = server_error
@@ -466,6 +473,17 @@ def test_csrf_is_checked_only_where_the_test_asks_for_it(settings: Any) -> None:
     client = SmokeClient()
     client.handler.enforce_csrf_checks = True
     assert client.post("/about/").status_code == 403
+
+
+@pytest.mark.parametrize("kind", [SmokeClient, SmokeAsyncClient])
+def test_a_cookie_that_the_site_sets_is_sent_back(kind: Any) -> None:
+    async def ask(client: Any, url: str) -> Any:
+        response = client.get(url)
+        return await response if kind is SmokeAsyncClient else response
+
+    client = kind()
+    for expected in (b"new", b"back again"):
+        assert async_to_sync(ask)(client, "/visit/").content == expected
 
 
 def test_redirects_are_followed() -> None:

@@ -85,14 +85,9 @@ def _note_error(request: HttpRequest | None = None, **kwargs: Any) -> None:
 
 
 def _last_error(request: HttpRequest) -> Any:
-    """The last error noted on ``request``, as ``sys.exc_info()`` gives it, or ``None``.
-
-    It is forgotten here: a traceback on the request that it comes from is a cycle.
-    """
+    """The last error noted on ``request``, as ``sys.exc_info()`` gives it, or ``None``."""
     errors = getattr(request, _ERRORS)
-    last = errors[-1] if errors else None
-    errors.clear()
-    return last
+    return errors[-1] if errors else None
 
 
 # -- handlers
