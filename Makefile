@@ -62,7 +62,7 @@ clean:
 # The package, and what the example needs.
 .venv/package: pyproject.toml example/requirements.txt
 	@.ci/debian python3-venv
-	@.ci/quietly $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || .ci/quietly $(PYTHON) -m venv --clear .venv
 	@.ci/quietly $(BIN)/python -m pip install --upgrade 'pip>=25.1'
 	@.ci/quietly $(BIN)/python -m pip install --editable . --requirement example/requirements.txt
 	@touch $@
