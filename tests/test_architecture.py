@@ -28,7 +28,7 @@ ROWS = (
     "units unloadable smoketest",
     "discovery scheduling probes",
     "runner",
-    "conf sharing cleansing",
+    "conf sharing cleansing log query",
     "access",
     "views management.commands.smoketest checks",
     "urls apps",
@@ -41,8 +41,8 @@ VALUES = ("results", "exceptions", "options", "escaping")
 WITHOUT_A_PROJECT = (*VALUES, "wording", "renderers.*", "renderers")
 """They import neither Django's settings nor its HTTP: reports render without a project."""
 
-MAY_KNOW_HTTP = ("views", "access", "sharing", "client")
-"""The client is there because it is Django's test client."""
+MAY_KNOW_HTTP = ("views", "query", "access", "sharing", "checks", "client")
+"""The client is Django's test client; the checks ask what ALLOWED_HOSTS admits."""
 
 MAY_PRINT = ("management.commands.smoketest",)
 MAY_READ_SETTINGS = ("conf",)

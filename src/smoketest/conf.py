@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from smoketest.options import Options, Probe
+from smoketest.renderers import Renderer
 
 T = TypeVar("T")
 
@@ -120,8 +121,12 @@ class Setting(Generic[T]):
         """Say what ``value`` is, why it will not do, and what to write instead."""
         shown = f"of type {type(value).__name__} (not shown)" if self.secret else repr(value)
         because = f": {reason}" if str(reason) else ""
+        return f"{self.name} is {shown}. It must be {self.kind.name}{because}. {self.remedy}"
+
+    @property
+    def remedy(self) -> str:
+        """What to write instead of a value that is unusable."""
         return (
-            f"{self.name} is {shown}. It must be {self.kind.name}{because}. "
             f"Write, for example, {self.name} = {self.example}, "
             f"or leave it out for the default, {self.default!r}."
         )
@@ -362,34 +367,32 @@ def release() -> str:
     return next(filter(None, found), "")
 
 
-def renderers() -> tuple[type[Any], ...]:
-    """Return the classes that ``SMOKETEST_RENDERERS`` names.
+def renderers() -> tuple[Renderer, ...]:
+    """Return one of each renderer that ``SMOKETEST_RENDERERS`` names.
 
     Raises ``ImproperlyConfigured`` where one cannot be imported or is no renderer.
     """
     return tuple(map(_renderer, settings.renderers))
 
 
-def _renderer(path: str) -> type[Any]:
+def _renderer(path: str) -> Renderer:
     try:
-        found = import_string(path)
-    except ImportError as error:
+        renderer = import_string(path)()
+    except Exception as error:
         raise ImproperlyConfigured(
-            f"SMOKETEST_RENDERERS names {path!r}, which cannot be imported: {error}. "
-            "Write the dotted path of a class, 'package.module.Class'."
+            f"SMOKETEST_RENDERERS names {path!r}, which cannot be imported and built: "
+            f"{type(error).__name__}: {error}. "
+            "Write the dotted path of a class that takes no argument, 'package.module.Class'."
         ) from error
-    missing = [
-        name
-        for name in ("format", "media_type", "charset", "render")
-        if not isinstance(found, type) or not hasattr(found, name)
-    ]
+    names = ("format", "media_type", "charset", "render")
+    missing = [name for name in names if not hasattr(renderer, name)]
     if missing:
         raise ImproperlyConfigured(
             f"SMOKETEST_RENDERERS names {path!r}, which is no renderer: it lacks "
             f"{', '.join(missing)}. Write a class with these attributes, "
             "as those in smoketest.renderers."
         )
-    return cast(type[Any], found)
+    return cast(Renderer, renderer)
 
 
 def options(**overrides: Any) -> Options:

@@ -106,7 +106,10 @@ class Sharing:
             return run(deadline)
         recent = 0.0 if fresh else cache_seconds
         answer = self._answer_or_turn(key, monotonic() + deadline, recent)
-        return answer if isinstance(answer, Report) else self._fly(answer, run, cache_seconds)
+        if isinstance(answer, Report):
+            return answer
+        seconds = max(answer.ends_by - monotonic(), 0.0) if answer.late else deadline
+        return self._fly(answer, lambda: run(seconds), cache_seconds)
 
     def _answer_or_turn(
         self, key: Hashable, until: float, cache_seconds: float
@@ -132,11 +135,11 @@ class Sharing:
             raise _busy(flight)
         return flight
 
-    def _fly(self, flight: _Flight, run: Run, cache_seconds: float) -> Report:
+    def _fly(self, flight: _Flight, run: Callable[[], Report], cache_seconds: float) -> Report:
         """Run on this thread, and let everybody who waits go on, whatever comes of it."""
         report = None
         try:
-            report = run(max(flight.ends_by - monotonic(), 0.0))
+            report = run()
             if flight.late and _cut_off(report):
                 # Its own time was enough perhaps: a false alarm would be worse than none.
                 report = None

@@ -1,0 +1,150 @@
+"""What the query string of a request asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TypeVar
+
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, QueryDict
+
+from smoketest.exceptions import SmokeTestError
+from smoketest.selection import Selection
+
+T = TypeVar("T")
+
+PARAMETERS = (
+    "format",
+    "test",
+    "tag",
+    "exclude-tag",
+    "k",
+    "failfast",
+    "timeout",
+    "deadline",
+    "list",
+)
+"""Every parameter; ``test``, ``tag``, ``exclude-tag`` and ``k`` may be repeated."""
+
+_LONGEST = 200
+"""Characters of a wrong value that are repeated in a message."""
+
+_FLAGS = {"1": True, "true": True, "0": False, "false": False}
+
+
+class InvalidQuery(SmokeTestError):
+    """The query string has an unknown parameter, or one with a value that makes no sense."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A query string that makes sense; whether its words are known is seen later."""
+
+    format: str | None = None
+    """``None`` leaves it to the ``Accept`` header."""
+    selection: Selection = field(default_factory=Selection)
+    failfast: bool = False
+    timeout: float | None = None
+    """Seconds."""
+    deadline: float | None = None
+    """Seconds."""
+    listing: bool = False
+    """Whether to show the selected tests instead of running them."""
+
+
+def parse(request: HttpRequest) -> Query:
+    """Return what ``request`` asks for; raise :class:`InvalidQuery` with what is wrong."""
+    asked = parameters(request)
+    for name in asked:
+        if name not in PARAMETERS:
+            raise _unknown(name)
+    return Query(
+        format=_single(asked, "format", str),
+        selection=Selection(
+            labels=_words(asked, "test"),
+            tags=_words(asked, "tag"),
+            exclude_tags=_words(asked, "exclude-tag"),
+            patterns=_words(asked, "k"),
+        ),
+        failfast=bool(_single(asked, "failfast", _flag)),
+        timeout=_single(asked, "timeout", _seconds),
+        deadline=_single(asked, "deadline", _seconds),
+        listing=bool(_single(asked, "list", _flag)),
+    )
+
+
+def parameters(request: HttpRequest) -> QueryDict:
+    """Return ``request.GET``; raise :class:`InvalidQuery` where it cannot be decoded.
+
+    The charset of the Content-Type header decides how, and it can be any codec that
+    Python has, "rot13" for one; and Django refuses more parameters than
+    DATA_UPLOAD_MAX_NUMBER_FIELDS.
+    """
+    try:
+        return request.GET
+    except (SuspiciousOperation, LookupError, ValueError) as error:
+        raise InvalidQuery(
+            f"The query string cannot be read: {error}. Send it percent-encoded in UTF-8, "
+            f"with the parameters {', '.join(PARAMETERS)}."
+        ) from error
+
+
+def _unknown(name: str) -> InvalidQuery:
+    word = name[:_LONGEST]
+    near = get_close_matches(word, PARAMETERS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return InvalidQuery(
+        f"Unknown parameter {word!r}: it would have no effect.{hint} "
+        f"Known parameters: {', '.join(PARAMETERS)}."
+    )
+
+
+def _words(asked: QueryDict, name: str) -> tuple[str, ...]:
+    """Return every value of the parameter; an empty one would silently select nothing."""
+    words = asked.getlist(name)
+    if not all(word.strip() for word in words):
+        raise InvalidQuery(
+            f"The parameter {name!r} is empty, so it names nothing. Give it a value, "
+            "or leave it out to run every test."
+        )
+    return tuple(words)
+
+
+def _single(asked: QueryDict, name: str, read: Callable[[str], T]) -> T | None:
+    values = asked.getlist(name)
+    if len(values) > 1:
+        raise InvalidQuery(
+            f"The parameter {name!r} is there {len(values)} times, and only one can count. "
+            "Send it once."
+        )
+    try:
+        return read(values[0]) if values else None
+    except ValueError as error:
+        raise InvalidQuery(
+            f"The parameter {name!r} is {values[0][:_LONGEST]!r}. It must be {error}."
+        ) from None
+
+
+def _flag(text: str) -> bool:
+    if text not in _FLAGS:
+        raise ValueError(f"one of {', '.join(_FLAGS)}")
+    return _FLAGS[text]
+
+
+def _seconds(text: str) -> float:
+    seconds = positive_seconds(text)
+    if seconds is None:
+        raise ValueError("a number of seconds above 0, as in '2.5'")
+    return seconds
+
+
+def positive_seconds(text: str) -> float | None:
+    """Return the number that ``text`` is, or ``None`` if it is no finite one above 0."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if seconds > 0 and math.isfinite(seconds) else None
