@@ -66,8 +66,8 @@ class Server:
 @contextmanager
 def postgresql() -> Iterator[Server]:
     """A PostgreSQL server, for as long as the block lasts. Raises Unavailable."""
-    if url := os.environ.get("SMOKETEST_TEST_POSTGRESQL"):
-        yield Server.from_url(url, 5432)
+    if "SMOKETEST_TEST_POSTGRESQL" in os.environ:
+        yield _named_by("SMOKETEST_TEST_POSTGRESQL", 5432)
         return
     initdb, postgres = _find("PostgreSQL", "postgresql", "initdb", "postgres")
     with _folder() as folder:
@@ -85,8 +85,8 @@ def postgresql() -> Iterator[Server]:
 @contextmanager
 def mariadb() -> Iterator[Server]:
     """A MariaDB server, for as long as the block lasts. Raises Unavailable."""
-    if url := os.environ.get("SMOKETEST_TEST_MARIADB"):
-        yield Server.from_url(url, 3306)
+    if "SMOKETEST_TEST_MARIADB" in os.environ:
+        yield _named_by("SMOKETEST_TEST_MARIADB", 3306)
         return
     install, mariadbd = _find("MariaDB", "mariadb-server", "mariadb-install-db", "mariadbd")
     with _folder() as folder:
@@ -102,6 +102,19 @@ def mariadb() -> Iterator[Server]:
         command += ["--skip-name-resolve", "--character-set-server=utf8mb4"]
         with _process(command, folder / "log", "ready for connections", "KILL"):
             yield Server("127.0.0.1", port, USER, "")
+
+
+def _named_by(variable: str, port: int) -> Server:
+    """The server that `variable` names, if it answers. Raises Unavailable."""
+    server = Server.from_url(os.environ[variable], port)
+    try:
+        socket.create_connection((server.host, server.port), timeout=5).close()
+    except OSError as error:
+        raise Unavailable(
+            f"{variable} names a server that does not answer: {server.host}:{server.port}"
+            f" ({error}); start it, or unset the variable to have one started"
+        ) from error
+    return server
 
 
 def _create_postgresql_user(port: int) -> None:
@@ -210,6 +223,7 @@ def main() -> None:
         mariadb_url = stack.enter_context(mariadb()).url("mysql")
         print(f"export SMOKETEST_TEST_POSTGRESQL={postgresql_url}")
         print(f"export SMOKETEST_TEST_MARIADB={mariadb_url}", flush=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             signal.pause()
 

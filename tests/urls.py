@@ -1,7 +1,7 @@
-"""The routes of the test project."""
+"""The routes of the test project: the endpoint where the documentation puts it."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [path("smoketest/", include("smoketest.urls"))]
