@@ -27,6 +27,8 @@ from time import perf_counter
 SIZES = (1_000, 10_000)
 TESTS_IN_A_CLASS = 10
 ROUNDS = 7
+PROGRAMS = {"plain": ["plain"], "smoketest": ["smoketest", "--format", "text"]}
+"""The arguments for ``manage.py``; ``plain`` is a command of the project below."""
 
 PROJECT = {
     "manage.py": """
@@ -93,7 +95,7 @@ def measured(folder: Path, rounds: int) -> dict[tuple[str, int], list[Sample]]:
     for size in SIZES:
         make_project(folder / str(size), size)
     samples: dict[tuple[str, int], list[Sample]] = {
-        (name, size): [] for size in SIZES for name in ("plain", "smoketest")
+        (name, size): [] for size in SIZES for name in PROGRAMS
     }
     for number in range(rounds + 1):
         for (name, size), taken in samples.items():
@@ -125,7 +127,11 @@ def run(folder: Path, name: str, size: int) -> Sample:
     """Run ``manage.py name`` and return how long it took; stop where it ran other tests."""
     start = perf_counter()
     ended = subprocess.run(
-        [sys.executable, "manage.py", name], cwd=folder, capture_output=True, text=True, check=True
+        [sys.executable, "manage.py", *PROGRAMS[name]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     process = perf_counter() - start
     counted = re.search(r"^tests run: (\d+)$", ended.stdout, re.MULTILINE)

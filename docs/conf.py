@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from smoketest import __version__
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))
+
+# The width of what --help prints, whatever the terminal is.
+os.environ["COLUMNS"] = "88"
 
 # autodoc and the generated pages import the package, and that needs a Django project.
 settings.configure(INSTALLED_APPS=["smoketest"], SECRET_KEY="documentation", USE_TZ=True)
@@ -26,6 +30,10 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "generated"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 
+# Quotation marks in settings and commands are code.
+smartquotes = False
+
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"

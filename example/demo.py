@@ -45,7 +45,7 @@ def main() -> None:
             ask(f"{url}/smoketest/")
             heading("The endpoint, as JSON, for a caller with a token")
             ask(
-                f"{url}/smoketest/?tag=database",
+                f"{url}/smoketest/?test=visits",
                 {"Accept": "application/json", "Authorization": f"Bearer {TOKEN}"},
             )
 

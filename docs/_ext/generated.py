@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from django.core.checks import ERROR
 from django.core.management import load_command_class
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -35,9 +37,17 @@ def setting(entry: conf.Setting[Any]) -> str:
     )
 
 
-def check(entry: Any) -> str:
-    """Return the entry of one system check, as MyST."""
-    return f"{entry}"
+def check(entry: checks.Check) -> str:
+    """Return the entry of one system check, as MyST, under the anchor that its message links to."""
+    anchor = entry.page.partition("#")[2]
+    level = "error" if entry.level >= ERROR else "warning"
+    return f"({anchor})=\n**`{entry.id}`** ({level}): {plain(entry.sentence)} *{plain(entry.hint)}*"
+
+
+def plain(sentence: str) -> str:
+    """Return ``sentence`` as MyST, with … for what is filled in."""
+    sentence = re.sub(r"\{\w+(![rs])?(:\w+)?\}", "…", sentence.replace("{near}", ""))
+    return sentence.replace("*", "\\*")
 
 
 class Generated(SphinxDirective):
