@@ -100,6 +100,7 @@ class TestResult:
         Raises ``KeyError`` or ``ValueError`` where ``data`` is not such a result.
         """
         values = {name: data[name] for name in _TEST_FIELDS if name in data}
+        values["id"] = data["id"]
         values["outcome"] = Outcome(data["outcome"])
         values["tags"] = tuple(data.get("tags", ()))
         if "started_at" in values:
@@ -238,11 +239,15 @@ class Report:
         Raises ``KeyError`` or ``ValueError`` where ``data`` is not such a report.
         """
         values = {name: data[name] for name in _REPORT_FIELDS if name in data}
-        values["counts"] = Counts(**data["counts"])
+        values["passed"] = data["passed"]
+        values["counts"] = Counts(
+            **{name: data["counts"][name] for name in _COUNT_FIELDS if name in data["counts"]}
+        )
         values["results"] = tuple(TestResult.from_dict(item) for item in data["results"])
         values["started_at"] = datetime.fromisoformat(data["started_at"])
         values["detail"] = Detail(data.get("detail", Detail.DETAILS))
         return cls(**values)
 
 
+_COUNT_FIELDS = tuple(f.name for f in fields(Counts))
 _REPORT_FIELDS = tuple(f.name for f in fields(Report))
