@@ -18,7 +18,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.http.request import validate_host
+from django.http.request import split_domain_port, validate_host
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.module_loading import import_string
 
@@ -289,7 +289,7 @@ def _foreign_host() -> Iterator[CheckMessage]:
     allowed = list(django_settings.ALLOWED_HOSTS)
     if django_settings.DEBUG and not allowed:
         allowed = [".localhost", "127.0.0.1", "[::1]"]  # as HttpRequest.get_host has it
-    if host is not None and not validate_host(host.rpartition(":")[0] or host, allowed):
+    if host is not None and not validate_host(split_domain_port(host)[0], allowed):
         yield FOREIGN_HOST.message(host=host)
 
 
