@@ -67,8 +67,9 @@ def negotiate(accept: str, extra: Extra = ()) -> Renderer:
     sense or that is longer than any client sends, gets text.
     """
     ranges = list(_ranges(accept)) if len(accept) <= _LONGEST_HEADER else []
-    best, best_rank = RENDERERS[0], _NOT_ACCEPTABLE
-    for renderer in _registry(extra).values():
+    known = list(_registry(extra).values())
+    best, best_rank = known[0], _NOT_ACCEPTABLE
+    for renderer in known:
         rank = max(_rank(media_type, ranges) for media_type in _media_types(renderer))
         if rank > best_rank:
             best, best_rank = renderer, rank

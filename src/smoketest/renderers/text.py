@@ -57,4 +57,4 @@ def _result(result: TestResult) -> Iterator[str]:
     yield f"{line}: {first}" if first else line
     if result.traceback:
         further += visible(result.traceback).rstrip("\n").split("\n")
-    yield from (f"    {line}".rstrip() for line in further)
+    yield from (f"    {line}" if line else "" for line in further)

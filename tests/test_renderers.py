@@ -1,0 +1,439 @@
+"""Every format shows the same report, and no message can break or forge any of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from smoketest import renderers
+from smoketest.exceptions import UnknownFormat
+from smoketest.renderers.html import HTMLRenderer
+from smoketest.results import Detail, Outcome, Report, TestResult
+
+GOLDEN = Path(__file__).parent / "golden"
+STARTED = datetime(2026, 11, 22, 11, 0, 0, 250_000, UTC)
+HOSTILE = "\0\x1b[31m red \r\nmodule1.smoke.T.test_x failed\u2028\u202e\ud800 ж 東 <b>|#::%'\"&"
+
+
+def result(name: str, outcome: Outcome = Outcome.PASSED, **values: Any) -> TestResult:
+    values = {"id": f"module1.smoke.DemoTest.{name}", "duration": 0.25, **values}
+    return TestResult(outcome=outcome, started_at=STARTED, **values)
+
+
+def report(*results: TestResult, **values: Any) -> Report:
+    values = {"selected": len(results), "duration": 3.300078613, "started_at": STARTED, **values}
+    return Report.from_results(results, **values)
+
+
+EVERYTHING = report(
+    result("test_pass", description="Products can be read.", tags=("db", "network")),
+    result(
+        "test_fail",
+        Outcome.FAILED,
+        message="1 != 2\n\n- 1\n+ 2",
+        traceback='Traceback (most recent call last):\n  File "smoke.py", line 3, in t\n    x\n',
+        file="module1/smoke.py",
+        line=3,
+        runbook="https://wiki.example/?a=1&b=2",
+    ),
+    result("test_subtests", Outcome.FAILED, message="(n=1): 1 != 0\n(n=2): 2 != 0"),
+    result("test_empty_message", Outcome.FAILED),
+    result("test_hostile", Outcome.ERRORED, message=HOSTILE, traceback=HOSTILE, runbook=HOSTILE),
+    result("test_timeout", Outcome.ERRORED, message="over 10 s", timed_out=True, cut_off=True),
+    result("test_optional_fail", Outcome.FAILED, optional=True, message="nice to have"),
+    result("test_optional_error", Outcome.ERRORED, optional=True, traceback="Traceback"),
+    result("test_skip", Outcome.SKIPPED, message="no bucket here"),
+    result("test_skip_without_reason", Outcome.SKIPPED),
+    result("test_retried", retried=True),
+    result("x" * 300),
+    TestResult(id="module2.smoke", outcome=Outcome.ERRORED, message="cannot be imported"),
+    release="9f1c2ab",
+    node="web-1",
+    pid=4242,
+    deadline=25.0,
+).as_cached(1.5)
+
+
+def rendered(name: str, subject: Report = EVERYTHING) -> str:
+    return renderers.get(name).render(subject)
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("text", "txt"), ("json", "json"), ("html", "html")])
+def test_a_report_with_everything_in_it_looks_as_recorded(name: str, suffix: str) -> None:
+    """Set SMOKETEST_WRITE_GOLDEN to record anew what a change of a format is meant to do."""
+    file = GOLDEN / f"report.{suffix}"
+    if "SMOKETEST_WRITE_GOLDEN" in os.environ:
+        file.write_bytes(rendered(name).encode())
+    assert rendered(name).encode() == file.read_bytes()
+
+
+# -- text
+
+
+def test_text_is_the_contracts_example_byte_for_byte() -> None:
+    text = rendered(
+        "text",
+        report(
+            *(result(f"test_{n}") for n in range(5)),
+            result("test_foo", Outcome.FAILED),
+            result("test_baz", Outcome.ERRORED),
+            result("test_bar", Outcome.FAILED),
+        ),
+    )
+    assert text == (
+        "FAIL\n"
+        "test classes: 1\n"
+        "tests run: 8\n"
+        "tests passed: 5\n"
+        "tests failed: 2\n"
+        "tests errored: 1\n"
+        "time: 3300.078613ms\n"
+        "module1.smoke.DemoTest.test_foo failed\n"
+        "module1.smoke.DemoTest.test_bar failed\n"
+        "module1.smoke.DemoTest.test_baz errored\n"
+    )
+
+
+def test_text_counts_warnings_and_skips_only_where_there_are_some() -> None:
+    warned = result("test_a", Outcome.FAILED, optional=True, message="meh\nmore")
+    skipped = result("test_b", Outcome.SKIPPED, message="not here")
+    assert rendered("text", report(result("test_c"), warned, skipped)).splitlines()[5:] == [
+        "tests errored: 0",
+        "tests warned: 1",
+        "tests skipped: 1",
+        "time: 3300.078613ms",
+        "module1.smoke.DemoTest.test_a warned: meh",
+        "    more",
+        "module1.smoke.DemoTest.test_b skipped: not here",
+    ]
+
+
+def test_text_has_a_message_on_the_line_and_the_rest_indented_below() -> None:
+    failed = result("test_a", Outcome.FAILED, message="1 != 2\n- 1", traceback="Trace\n  File\n")
+    assert rendered("text", report(failed)).splitlines()[7:] == [
+        "module1.smoke.DemoTest.test_a failed: 1 != 2",
+        "    - 1",
+        "    Trace",
+        "      File",
+    ]
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x85", "\u2028"])
+def test_no_message_can_look_like_a_line_of_the_text(separator: str) -> None:
+    forged = f"x{separator}PASS{separator}tests run: 99"
+    name = f"a.B.c{separator}PASS"
+    bad = [result("", Outcome.ERRORED, id=name, message=forged, traceback=forged)]
+    text = rendered("text", report(*bad))
+    assert len(re.findall(r"(?m)^(PASS|FAIL|tests run)", "\n".join(text.splitlines()))) == 2
+
+
+def test_text_escapes_what_drives_a_terminal_or_cannot_be_encoded() -> None:
+    text = rendered("text", report(result("test_a", Outcome.ERRORED, message=HOSTILE)))
+    assert r"\x00\x1b[31m red \x0d" in text
+    assert r"\u2028\u202e\ud800 ж 東 <b>" in text
+    assert all(character == "\n" or character.isprintable() for character in text)
+
+
+def test_zero_tests_fail_and_the_text_says_what_to_do() -> None:
+    lines = rendered("text", report()).splitlines()
+    assert lines[0] == "FAIL"
+    assert lines[2] == "tests run: 0"
+    assert "No test was found or selected" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("subject", "remark"),
+    [
+        (report(result("a", Outcome.SKIPPED)), "Every selected test was skipped"),
+        (report(result("a"), selected=3), "2 selected tests did not run"),
+        (report(result("a"), interrupted=True), "The run was interrupted"),
+    ],
+)
+@pytest.mark.parametrize("name", ["text", "html"])
+def test_a_run_that_failed_without_a_failure_says_why(
+    name: str, subject: Report, remark: str
+) -> None:
+    assert rendered(name, subject).count(remark) == 1
+
+
+# -- JSON
+
+KEYS = [
+    *("status", "test_classes", "tests_run", "tests_passed", "tests_failed", "tests_errored"),
+    *("tests_warned", "tests_skipped", "failed_tests", "errored_tests", "warned_tests"),
+    *("skipped_tests", "time", "duration", "started_at", "release", "node", "pid", "cached"),
+    *("age", "results"),
+]
+
+
+def test_json_has_the_contracts_keys_in_their_order() -> None:
+    assert list(json.loads(rendered("json"))) == KEYS
+
+
+def test_json_counts_lists_and_results_agree() -> None:
+    data = json.loads(rendered("json"))
+    for word in ("failed", "errored", "warned", "skipped"):
+        assert data[f"tests_{word}"] == len(data[f"{word}_tests"]) > 0
+    words = ("passed", "failed", "errored", "warned")
+    assert data["tests_run"] == sum(data[f"tests_{word}"] for word in words)
+    assert [TestResult.from_dict(one) for one in data["results"]] == list(EVERYTHING.results)
+    assert data["time"] == pytest.approx(data["duration"] * 1000)
+
+
+def test_json_is_ascii_and_carries_a_lone_surrogate() -> None:
+    text = rendered("json")
+    assert text.isascii()
+    assert HOSTILE in [one["message"] for one in json.loads(text)["results"]]
+
+
+# -- the page
+
+
+class Page(HTMLParser):
+    """Reads a page as a browser does, as far as the tests need it."""
+
+    VOID: ClassVar[set[str]] = {"meta", "link", "br", "img", "input"}
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, list[str]] = {}
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.text.setdefault(self.open[-1], []).append(data)
+
+    def count(self, tag: str) -> int:
+        return sum(1 for name, _ in self.tags if name == tag)
+
+
+def test_the_page_is_well_formed_and_says_the_verdict_first() -> None:
+    page = Page(rendered("html"))
+    assert page.open == []
+    words = "3 of 11 tests failed, 3 errored, 2 warnings, 2 skipped"
+    assert page.text["title"] == [f"FAIL – {words}"]
+    assert page.text["strong"] == ["FAIL"]
+    assert "".join(page.text["h1"]) == f" – {words}"
+
+
+def test_the_page_has_no_script_no_inline_style_and_loads_nothing() -> None:
+    page = Page(rendered("html"))
+    assert page.count("script") == 0
+    for tag, attributes in page.tags:
+        assert tag not in {"link", "img", "iframe", "form", "object"}
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+
+
+def test_the_policy_of_the_page_allows_its_one_style_and_nothing_else() -> None:
+    html = rendered("html")
+    assert html.count("<style>") == 1
+    (style,) = Page(html).text["style"]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert HTMLRenderer().content_security_policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+@pytest.mark.parametrize("field", ["id", "message", "traceback", "description", "file", "runbook"])
+def test_the_page_shows_markup_in_any_field_as_text(field: str) -> None:
+    payload = "<script>alert(1)</script>\"'><img src=x onerror=y>"
+    values: dict[str, Any] = {"file": "f", "line": 1, field: payload}
+    bad = result("a", Outcome.FAILED, **values)
+    page = Page(rendered("html", report(bad, release=payload, node=payload)))
+    assert page.count("script") == page.count("img") == 0
+    assert payload in "".join(text for texts in page.text.values() for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("url", "links"),
+    [
+        ("https://wiki.example/a?b=1&c", 1),
+        ("http://wiki.example/", 1),
+        ("javascript:alert(1)", 0),
+        ("data:text/html,x", 0),
+        (" https://wiki.example", 0),
+    ],
+)
+def test_the_page_links_a_runbook_only_where_that_is_safe(url: str, links: int) -> None:
+    html = rendered("html", report(result("a", Outcome.FAILED, runbook=url)))
+    hrefs = [attributes["href"] for tag, attributes in Page(html).tags if tag == "a"]
+    assert hrefs == [url] * links
+
+
+def test_every_format_renders_without_settings_and_without_an_app() -> None:
+    code = """
+import sys
+from smoketest import renderers
+from smoketest.results import Outcome, Report, TestResult
+results = [TestResult(id="a.B.c", outcome=Outcome.FAILED, message="x", duration=1.5)]
+for name in renderers.formats():
+    text = renderers.get(name).render(Report.from_results(results, selected=1))
+    assert "a.B.c" in text, name
+from django.conf import settings
+assert not settings.configured
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+# -- what all formats have in common
+
+
+@pytest.mark.parametrize("name", renderers.formats())
+def test_what_any_format_says_can_be_encoded(name: str) -> None:
+    assert rendered(name).encode(renderers.get(name).charset)
+
+
+@pytest.mark.parametrize("name", renderers.formats())
+def test_an_anonymous_callers_verdict_is_nothing_but_the_verdict(name: str) -> None:
+    text = rendered(name, replace(EVERYTHING, detail=Detail.VERDICT))
+    assert "FAIL" in text
+    for secret in ("module1", "web-1", "9f1c2ab", "4242", "11", "tests run", "skipped"):
+        assert secret not in re.sub(r"(?s)<style>.*?</style>", "", text)
+
+
+def test_the_verdict_alone_is_the_first_line_or_one_key() -> None:
+    verdict = replace(EVERYTHING, detail=Detail.VERDICT)
+    assert rendered("text", verdict) == "FAIL\n"
+    assert json.loads(rendered("json", verdict)) == {"status": "FAIL"}
+
+
+# -- the registry
+
+
+class Own:
+    """A renderer of a project's own."""
+
+    format = "own"
+    media_type = "application/vnd.own; version=2"
+    charset = "utf-8"
+    accepts = ("text/x-own",)
+
+    def render(self, report: Report) -> str:
+        return report.status
+
+
+class OwnText(Own):
+    """One that takes the place of a built-in renderer."""
+
+    format = "text"
+
+
+def test_the_names_of_formats_come_from_the_registry_in_its_order() -> None:
+    assert renderers.formats() == ["text", "json", "html"]
+    assert renderers.formats([Own]) == ["text", "json", "html", "own"]
+
+
+def test_a_projects_own_renderer_is_given_as_a_class_or_an_instance() -> None:
+    instance = Own()
+    assert renderers.get("own", [instance]) is instance
+    assert isinstance(renderers.get("own", [Own]), Own)
+
+
+def test_a_projects_own_renderer_may_replace_a_built_in_one() -> None:
+    assert isinstance(renderers.get("text", [OwnText]), OwnText)
+    assert renderers.formats([OwnText]) == ["text", "json", "html"]
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones_and_the_nearest() -> None:
+    with pytest.raises(UnknownFormat) as refusal:
+        renderers.get("jsno", [Own])
+    assert str(refusal.value) == (
+        "Unknown format 'jsno': no renderer has that name. Did you mean 'json'?"
+        " Known formats: text, json, html, own."
+    )
+
+
+def test_a_hostile_name_of_a_format_is_repeated_in_part_and_escaped() -> None:
+    with pytest.raises(UnknownFormat) as refusal:
+        renderers.get("\ud800\n" + "x" * 100_000)
+    assert str(refusal.value).isascii()
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 400
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+AXIOS = "application/json, text/plain, */*"
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("*/*", "text"),
+        ("", "text"),
+        (BROWSER, "html"),
+        (AXIOS, "json"),
+        ("*/*, application/json", "json"),
+        ("application/json", "json"),
+        ("APPLICATION/JSON", "json"),
+        ("application/json; charset=utf-8", "json"),
+        ("application/json;q=0.5, */*;q=0.1", "json"),
+        ("application/json;q=0.4, text/plain;q=0.5", "text"),
+        ("application/json;q=0.4, text/html;q=0.5;level=1", "html"),
+        ("application/json ; q=0.4 , text/html ; q=0.5", "html"),
+        ("text/*", "text"),
+        ("text/*, text/plain;q=0.1", "html"),
+        ("application/*", "json"),
+        ("text/plain;q=0, text/*", "html"),
+        ("text/plain;q=0, text/html;q=0, */*", "json"),
+        ("application/json;q=0", "text"),
+        ("*/*;q=0", "text"),
+        ("text/html;q=0, application/json;q=0.001", "json"),
+        ("text/html, application/json", "html"),
+        ("application/json, text/html", "json"),
+        ("text/html;version=9;q=0.2, text/html;q=0.9, application/json;q=0.5", "html"),
+        ("text/html;q=2, application/json;q=0.9", "html"),
+        ("text/html;q=nan, application/json;q=0.9", "html"),
+        ("image/png", "text"),
+        ("*/json", "text"),
+        ("text", "text"),
+        (",,;;q=1,/,text/,/html", "text"),
+        ("text/html\r\nX: y", "text"),
+        ("\ud800\0/\xff", "text"),
+        ("application/vnd.own", "own"),
+        ("text/x-own;q=0.9, text/plain;q=0.8", "own"),
+    ],
+)
+def test_accept_chooses_the_format(accept: str, expected: str) -> None:
+    assert renderers.negotiate(accept, [Own]).format == expected
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["a" * 100_000, "text/html," * 10_000, "," * 100_000, "text/html;q=0." + "9" * 100_000],
+)
+def test_a_header_longer_than_any_client_sends_gets_text(accept: str) -> None:
+    assert renderers.negotiate(accept).format == "text"
+
+
+def test_only_so_many_ranges_of_a_header_are_looked_at() -> None:
+    filler = ",".join(["a/b"] * 100)
+    assert renderers.negotiate(f"{filler},text/html").format == "text"
+    assert renderers.negotiate(f"text/html,{filler}").format == "html"
+
+
+def test_text_is_the_answer_that_a_project_may_replace() -> None:
+    assert isinstance(renderers.negotiate("*/*", [OwnText]), OwnText)
