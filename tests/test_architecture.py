@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 ROWS = (
     "results exceptions options escaping",
     "isolation selection recorder refusals wording",
-    "timeouts client renderers.*",
+    "timeouts client renderers.* listing terminal",
     "testcases renderers",
     "units unloadable smoketest",
     "discovery scheduling probes",
