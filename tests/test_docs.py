@@ -25,6 +25,8 @@ from textwrap import dedent
 import pytest
 from markdown_it import MarkdownIt
 
+from smoketest.conf import RELEASE_VARIABLES
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 RUNS = re.compile(r"python manage\.py (smoketest|test|check|shell)\b")
@@ -159,7 +161,7 @@ INSTALLED = 'INSTALLED_APPS += ["smoketest"]\n'
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.startswith(("DJANGO_", "SMOKETEST_"))
+    if not name.startswith(("DJANGO_", "SMOKETEST_")) and name not in RELEASE_VARIABLES
 } | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "100"}
 
 
@@ -203,7 +205,7 @@ class Project:
     def run(self, command: str, check: bool = False) -> str:
         """Return what ``command`` prints; with ``check`` it must not fail."""
         ended = subprocess.run(
-            command.replace("python", sys.executable, 1),
+            re.sub(r"\bpython ", f"{sys.executable} ", command),
             shell=True,
             check=check,
             cwd=self.root,
