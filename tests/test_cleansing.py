@@ -80,7 +80,7 @@ def test_the_password_of_a_database_and_the_smoketest_tokens_are_secrets() -> No
     ],
 )
 def test_a_secret_is_hidden_however_it_is_written(form: str) -> None:
-    assert cleansed(f"<{form}>", EMAIL_HOST_PASSWORD=PASSWORD) == f"<{STARS}>"
+    assert cleansed(f"<{form}>", SHOP_PASSWORD=PASSWORD) == f"<{STARS}>"
 
 
 def test_a_secret_in_bytes_is_hidden() -> None:

@@ -791,6 +791,7 @@ def test_a_database_that_is_down_is_a_result_also_for_a_caller_with_a_session(
 
 @pytest.mark.usefixtures("failing")
 @override_settings(ADMINS=ADMINS)
+@pytest.mark.filterwarnings("ignore:Django 2028 will not have a default mailer")
 def test_a_failing_run_mails_nobody_and_another_500_does(
     client: Client, mailoutbox: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from django.conf import global_settings, settings
@@ -142,21 +143,27 @@ def _secrets() -> set[str]:
     is_secret = _filter().hidden_settings.search
     return {
         value
-        for name in dir(settings)
-        if name.isupper()
-        for value in _leaves(name, _value(name), is_secret)
+        for name, setting in _settings().items()
+        # Django's own default is in Django's source, so it is no secret.
+        if setting != getattr(global_settings, name, None)
+        for value in _leaves(name, setting, is_secret)
         if value.lower() not in COMMONPLACE
     }
 
 
-def _value(name: str) -> object:
-    """Return the setting, or ``None`` where it tells nothing."""
+class _Uncleansed(SafeExceptionReporterFilter):
+    """Reads settings from inside Django, where the deprecated ones warn nobody."""
+
+    def cleanse_setting(self, key: str | int, value: Any) -> Any:
+        return value
+
+
+def _settings() -> dict[str, Any]:
     try:
-        value = getattr(settings, name)
+        return _Uncleansed().get_safe_settings()
     except ImproperlyConfigured:  # an empty SECRET_KEY raises when it is read
-        return None
-    # Django's own default is in Django's source, so it is no secret.
-    return None if value == getattr(global_settings, name, None) else value
+        readable = (name for name in dir(settings) if name.isupper() and name != "SECRET_KEY")
+        return {name: getattr(settings, name) for name in readable}
 
 
 def _leaves(
