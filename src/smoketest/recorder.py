@@ -48,7 +48,7 @@ class Recorder(unittest.TestResult):
         self,
         emit: Callable[[Any, TestResult], None],
         *,
-        on_start: Callable[[Any], None] = lambda test: None,
+        on_start: Callable[[Any, float, datetime], None] = lambda test, start, started_at: None,
         lost_a_lock: Callable[[BaseException], bool] = lambda error: False,
     ) -> None:
         super().__init__()
@@ -67,9 +67,9 @@ class Recorder(unittest.TestResult):
         self._passed = False
         self._skips: list[tuple[Any, str]] = []
         self._subtests_passed = 0
-        self._on_start(test)
         self._started_at = datetime.now(UTC)
         self._start = monotonic()
+        self._on_start(test, self._start, self._started_at)
 
     def addSuccess(self, test: Any) -> None:
         self._passed = True
@@ -117,16 +117,22 @@ class Recorder(unittest.TestResult):
 
     def _result(self, test: Any, duration: float) -> TestResult:
         if self._problems:
-            return self._unsuccessful(test, duration)
-        whole_skips = [reason for subject, reason in self._skips if subject is test]
-        if whole_skips or (self._skips and not self._subtests_passed):
-            reason = whole_skips[0] if whole_skips else "; ".join(r for _, r in self._skips)
-            problem = Problem(Outcome.SKIPPED, _cut(reason, MESSAGE_LIMIT), "", "", 0)
-        elif self._passed or self._subtests_passed:
+            problem = self._all_problems()
+        elif self._passed:
             problem = _NOTHING
+        elif self._skips:
+            problem = self._skipped(test)
         else:
             problem = self._without_outcome(test)
         return self.make(test, problem, self._started_at, duration)
+
+    def _skipped(self, test: Any) -> Problem:
+        """A skipped sub-test skips its test only if no other sub-test has passed."""
+        reasons = [reason for subject, reason in self._skips if subject is test]
+        if not reasons and self._subtests_passed:
+            return _NOTHING
+        reason = "; ".join(reasons or (reason for _, reason in self._skips))
+        return Problem(Outcome.SKIPPED, _cut(reason, MESSAGE_LIMIT), "", "", 0)
 
     def _without_outcome(self, test: Any) -> Problem:
         """What unittest lets through on its way to stopTest: a KeyboardInterrupt, for one."""
@@ -135,14 +141,12 @@ class Recorder(unittest.TestResult):
             return Problem(Outcome.ERRORED, "The test ended without an outcome.", "", "", 0)
         return self.problem(Outcome.ERRORED, (type(error), error, error.__traceback__), test)
 
-    def _unsuccessful(self, test: Any, duration: float) -> TestResult:
-        """Fold all that went wrong into one result; what came first gives its kind."""
-        first = self._problems[0]
-        merged = first._replace(
+    def _all_problems(self) -> Problem:
+        """Fold all that went wrong into one problem; what came first gives its kind."""
+        return self._problems[0]._replace(
             message=_cut("\n".join(p.message for p in self._problems), MESSAGE_LIMIT),
             traceback=_cut("\n".join(p.traceback for p in self._problems), TRACEBACK_LIMIT),
         )
-        return self.make(test, merged, self._started_at, duration)
 
     @staticmethod
     def make(

@@ -74,6 +74,12 @@ class refused_inside:  # noqa: N801 - used as a function, like override_settings
         _test.reset(self._token)
 
 
+def refuse_from_here(test_id: str) -> None:
+    """Put the refusals in force for the rest of this context, which is the test's own."""
+    _install()
+    _test.set(test_id)
+
+
 def current_test() -> str | None:
     """The id of the smoke test that this context is inside of; ``None`` outside of any."""
     return _test.get()

@@ -11,19 +11,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import NamedTuple
 
 from . import client, isolation, timeouts
 from .options import Options
 from .recorder import Problem, Recorder
 from .results import Outcome, TestResult
 from .testcases import SmokeTest
-from .units import Place, Unit, UnitRun, divide
+from .units import Delivery, Place, Unit, UnitRunner, divide
 
 OnResult = Callable[[TestResult], None]
 
@@ -45,6 +43,7 @@ def execute(
     ``deadline`` is on the monotonic clock; at it, what runs is cut off and what
     has not started is not. ``on_result`` is called on this thread as tests end.
     """
+    isolation.refuse_nested_run()
     inline = isolation.must_run_inline()
     schedule = (InlineSchedule if inline else ThreadedSchedule)(tests, options, deadline, on_result)
     interrupted = False
@@ -55,6 +54,9 @@ def execute(
     except KeyboardInterrupt:
         interrupted = True
         schedule.stop(Stopped("The run was interrupted"))
+    except BaseException:
+        schedule.stop(Stopped("The run broke off"))  # nothing goes on behind the caller's back
+        raise
     return schedule.in_order(), interrupted
 
 
@@ -83,10 +85,10 @@ class Schedule:
             "Look at the slowest tests of the run, or allow it more time."
         )
         problem = Problem(Outcome.ERRORED, message, "", "", 0)
-        for index, test in enumerate(self._tests):
-            if Place(index) not in self._results:
+        for number, test in enumerate(self._tests):
+            if (number, 0) not in self._results:
                 result = Recorder.make(test, problem, datetime.now(UTC), 0.0, cut_off=True)
-                self.keep(Place(index), result)
+                self.keep((number, 0), result)
 
     def in_order(self) -> list[TestResult]:
         """The results in discovery order."""
@@ -119,26 +121,20 @@ class InlineSchedule(Schedule):
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
         with isolation.guarded_thread(self.limits(), self.deadline) as session:
+            runner = UnitRunner(self, session, self.options)
             for unit in divide(self._tests):
-                UnitRun(unit, self, session, self.options).run()
+                runner.run(unit)
                 if monotonic() >= self.deadline:
                     raise self.deadline_reached()
 
     def begin(self, stretch: timeouts.Stretch) -> None:
         """Nobody watches."""
 
-    def deliver(self, place: Place, result: TestResult, *, lost_a_lock: bool = False) -> None:
-        """Keep the result; nothing ran beside it that could have held a lock."""
-        self.keep(place, result)
-        self.check_for_failfast(result)
-
-
-class Delivered(NamedTuple):
-    """A result on its way from a worker."""
-
-    place: Place
-    result: TestResult
-    lost_a_lock: bool
+    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
+        """Keep the results; nothing ran beside them that could have held a lock."""
+        for delivery in deliveries:
+            self.keep(delivery.place, delivery.result)
+            self.check_for_failfast(delivery.result)
 
 
 class ThreadedSchedule(Schedule):
@@ -149,22 +145,37 @@ class ThreadedSchedule(Schedule):
     ) -> None:
         super().__init__(tests, options, deadline, on_result)
         self.waiting: deque[Unit] = deque()
-        self.events: SimpleQueue[Delivered | Worker | None] = SimpleQueue()
-        """Results, workers that have ended, and ``None`` to look at the clock."""
-        self.wakes_at = 0.0
-        """When the clock is looked at next; a worker with an earlier limit says so."""
+        self.lender = isolation.new_lender(options.max_connections)
         self._workers: set[Worker] = set()
         self._second_tries: dict[int, TestResult] = {}
         """Tests that lost a lock beside others, with the result of that time."""
         self._alone = False
+        self._settling = threading.Lock()
+        """Held while a result is delivered, or taken from a test that is cut off."""
+        self._delivered: deque[Delivery] = deque()
+        self._events: SimpleQueue[Worker | None] = SimpleQueue()
+        """Workers that have ended, and ``None`` for anything else to look at."""
+        self._wakes_at = 0.0
+        self._is_awake = True
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
         units = divide(self._tests)
-        self._run_units([unit for unit in units if not unit.serial], self.options.parallel)
-        self._run_units([unit for unit in units if unit.serial], 1)
-        again = [Unit([(index, _again(self._tests[index]))]) for index in self._second_tries]
-        self._run_units(again, 1)
+        try:
+            self._run_units([unit for unit in units if not unit.serial], self.options.parallel)
+            self._run_units([unit for unit in units if unit.serial], 1)
+            self._run_units(self._once_more(), 1)
+        finally:
+            self.waiting.clear()
+            self.lender.close()
+
+    def _once_more(self) -> list[Unit]:
+        """The tests that lost a lock to another; what they did was rolled back."""
+        return [
+            Unit([(number, type(test)(test._testMethodName))])
+            for number, test in enumerate(self._tests)
+            if number in self._second_tries
+        ]
 
     def _run_units(self, units: list[Unit], most: int) -> None:
         self._alone = most == 1 or len(units) == 1
@@ -179,93 +190,126 @@ class ThreadedSchedule(Schedule):
         self._workers.add(worker)
         worker.start()
 
+    # -- what workers call
+
+    def begin(self, stretch: timeouts.Stretch) -> None:
+        """See to it that the clock is looked at when ``stretch`` expires."""
+        if stretch.expires < self._wakes_at:
+            self._wake()
+
+    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
+        """Take results, unless ``stretch`` was cut off and its verdict stands."""
+        with self._settling:
+            if stretch is None or stretch.take():
+                self._delivered.extend(deliveries)
+        self._wake()
+
+    def end(self, worker: Worker) -> None:
+        """Take note that ``worker`` does no more."""
+        self._events.put(worker)
+
+    def _wake(self) -> None:
+        if not self._is_awake:
+            self._is_awake = True
+            self._events.put(None)
+
     # -- watching
 
     def _watch(self) -> None:
         """Wait for an event, until the next limit at the latest."""
-        self.wakes_at = min([*(s.expires for _, s in self._under_way()), self.deadline])
+        self._wakes_at = min([*(s.expires for _, s in self._under_way()), self.deadline])
+        self._is_awake = False
+        if self._delivered:  # since it was looked at last
+            self._is_awake = True
         try:
-            event = self.events.get(timeout=max(0.0, self.wakes_at - monotonic()))
+            worker = self._events.get(timeout=self._time_to_wait())
         except Empty:
-            self._look_at_the_clock()
-        else:
-            self._take(event)
+            worker = None
+        self._is_awake = True
+        self._keep_delivered()
+        if worker is not None:
+            self._dismiss(worker)
+        self._look_at_the_clock()
+
+    def _time_to_wait(self) -> float:
+        return 0.0 if self._delivered else max(0.0, self._wakes_at - monotonic())
 
     def _under_way(self) -> list[tuple[Worker, timeouts.Stretch]]:
         pairs = [(worker, worker.stretch) for worker in self._workers]
         return [(worker, stretch) for worker, stretch in pairs if stretch is not None]
 
-    def _take(self, event: Delivered | Worker | None) -> None:
-        if isinstance(event, Worker):
-            self._workers.discard(event)
-            if event.error is not None:
-                raise event.error
-        elif event is not None:
-            self._take_result(*event)
+    def _dismiss(self, worker: Worker) -> None:
+        self._workers.discard(worker)
+        if worker.error is not None:
+            raise worker.error
 
-    def _take_result(self, place: Place, result: TestResult, lost_a_lock: bool) -> None:
+    def _keep_delivered(self) -> None:
+        while self._delivered:
+            delivery = self._delivered.popleft()
+            if self._is_final(delivery):
+                self.check_for_failfast(self._results[delivery.place])
+
+    def _is_final(self, delivery: Delivery) -> bool:
         """Keep a result, or see to it that a test that lost a lock to another runs once more."""
-        if place.number in self._second_tries:
+        (number, _), result = delivery.place, delivery.result
+        if number in self._second_tries:
             result = replace(result, retried=True)
-        elif lost_a_lock and not self._alone:
-            self._second_tries[place.number] = result
-            return
-        self.keep(place, result)
-        self.check_for_failfast(result)
+        elif delivery.lost_a_lock and not self._alone:
+            self._second_tries[number] = result
+            return False
+        self.keep(delivery.place, result)
+        return True
 
     def _look_at_the_clock(self) -> None:
         now = monotonic()
         if now >= self.deadline:
             raise self.deadline_reached()
         for worker, stretch in self._under_way():
-            if now >= stretch.expires and stretch.take():
+            if now >= stretch.expires and self._take(stretch):
                 self._cut_off(worker, stretch, _over_its_limit(stretch))
                 if self.waiting:
                     self._start_worker()
 
     # -- ending what does not end
 
+    def _take(self, stretch: timeouts.Stretch) -> bool:
+        """Claim the verdict; where that fails, the result is among the delivered."""
+        with self._settling:
+            return stretch.take()
+
     def _cut_off(
         self, worker: Worker, stretch: timeouts.Stretch, message: str, by_run: bool = False
     ) -> None:
         """Give the verdict on what ``worker`` does, and let it go; its other tests wait again."""
         self._workers.discard(worker)
-        run = worker.let_go(stretch)
-        rest = run.rest()
-        stopped = [item for item in rest if item[1] is stretch.subject] or rest
         problem = Problem(Outcome.ERRORED, message, stretch.stack(), "", 0)
-        for index, test in stopped:
-            self.keep(Place(index), stretch.result(test, problem, cut_off=by_run))
+        runner = worker.let_go(stretch)
+        rest = runner.rest()
+        stopped = [item for item in rest if item[1] is stretch.subject] or rest
+        for number, test in stopped:
+            result = stretch.result(test, problem, timed_out=True, cut_off=by_run)
+            self.keep((number, 0), result)
         if not stopped:
-            place, test = run.last_test_of("")
-            result = stretch.result(test, problem, cut_off=by_run)
+            place, test = runner.last_test_of("")
+            result = stretch.result(test, problem, timed_out=True, cut_off=by_run)
             self.keep(place, replace(result, id=f"{result.class_id}.tearDownClass"))
         if left := [item for item in rest if item not in stopped]:
-            self.waiting.appendleft(Unit(left, fixtures=run.unit.fixtures))
+            self.waiting.appendleft(Unit(left, fixtures=runner.unit.fixtures))
 
     def stop(self, stopped: Stopped) -> None:
         """Cut off what runs, and account for what has not started."""
         self.waiting.clear()
         for worker, stretch in self._under_way():
-            if stretch.take():
+            if self._take(stretch):
                 told = f"{stopped} while it was running, {stretch.elapsed():.3g} s after it began."
                 self._cut_off(worker, stretch, told, by_run=True)
-        self._take_what_has_ended()
-        for index, result in self._second_tries.items():
-            if Place(index) not in self._results:
-                self.keep(Place(index), result)
+        self.waiting.clear()
+        while self._delivered:
+            self._is_final(self._delivered.popleft())
+        for number, result in self._second_tries.items():
+            if (number, 0) not in self._results:
+                self.keep((number, 0), result)
         super().stop(stopped)
-
-    def _take_what_has_ended(self) -> None:
-        with suppress(Empty):
-            while True:
-                event = self.events.get_nowait()
-                if isinstance(event, Delivered):
-                    self.keep(event.place, event.result)
-
-
-def _again(test: SmokeTest) -> SmokeTest:
-    return type(test)(test._testMethodName)
 
 
 def _over_its_limit(stretch: timeouts.Stretch) -> str:
@@ -287,50 +331,49 @@ class Worker(threading.Thread):
         self.error: BaseException | None = None
         """What went wrong beside the tests: an error of ours."""
         self._schedule = schedule
-        self._session: isolation.Session
-        self._unit_run: UnitRun
+        self._session: isolation.Session | None = None
+        self._runner: UnitRunner | None = None
         self._let_go = False
 
     @property
     def stretch(self) -> timeouts.Stretch | None:
         """What it does now, if that has a limit."""
-        run = getattr(self, "_unit_run", None)
-        return None if run is None else run.stretch
+        return None if self._runner is None else self._runner.stretch
 
     def run(self) -> None:
         """Run units; the connections are closed at the end."""
         schedule = self._schedule
         client.default_host.set(schedule.options.host)
         try:
-            with isolation.guarded_thread(schedule.limits(), schedule.deadline) as self._session:
-                while not self._let_go and (unit := self._next_unit()) is not None:
-                    self._unit_run = UnitRun(unit, self, self._session, schedule.options)
-                    self._unit_run.run()
+            with isolation.guarded_thread(
+                schedule.limits(), schedule.deadline, schedule.lender
+            ) as session:
+                self._session = session
+                self._run_units(UnitRunner(schedule, session, schedule.options))
         except BaseException as error:  # noqa: BLE001 - raised where the results are collected
             if not self._let_go:
                 self.error = error
         finally:
-            schedule.events.put(self)
+            schedule.end(self)
 
-    def _next_unit(self) -> Unit | None:
-        try:
-            return self._schedule.waiting.popleft()
-        except IndexError:
-            return None
+    def _run_units(self, runner: UnitRunner) -> None:
+        self._runner = runner
+        waiting = self._schedule.waiting
+        while not self._let_go:
+            try:
+                unit = waiting.popleft()
+            except IndexError:
+                return
+            runner.run(unit)
 
-    def let_go(self, stretch: timeouts.Stretch) -> UnitRun:
-        """Forget it: it runs no further test, and its databases refuse it."""
+    def let_go(self, stretch: timeouts.Stretch) -> UnitRunner:
+        """Forget it: it runs no further test, and its databases refuse it.
+
+        Only for a worker that has something under way.
+        """
+        assert self._runner is not None  # noqa: S101 - for the types
+        assert self._session is not None  # noqa: S101
         self._let_go = True
-        run = self._unit_run
-        run.abandon()
-        timeouts.let_go(stretch, self._session.abandon)
-        return run
-
-    def begin(self, stretch: timeouts.Stretch) -> None:
-        """See to it that the clock is looked at when ``stretch`` expires."""
-        if stretch.expires < self._schedule.wakes_at:
-            self._schedule.events.put(None)
-
-    def deliver(self, place: Place, result: TestResult, *, lost_a_lock: bool = False) -> None:
-        """Hand a result to the thread that collects them."""
-        self._schedule.events.put(Delivered(place, result, lost_a_lock))
+        self._runner.abandon()
+        timeouts.let_go(stretch, self, self._session.abandon)
+        return self._runner

@@ -9,6 +9,7 @@ import unittest
 from collections.abc import Callable, Collection
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -72,6 +73,8 @@ class SmokeTest(SimpleTestCase):
     _specs: ClassVar[dict[str, Spec]] = {}
     _fixture: ClassVar[isolation.Rollback | None] = None
     _rollback: isolation.Rollback
+    _over: bool
+    """Whether nothing but cleanups is left to do."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -116,30 +119,49 @@ class SmokeTest(SimpleTestCase):
         self._safely(unittest.TestCase.debug, self)
 
     def _safely(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call ``function`` in a context of its own, in the end rolled back everywhere.
+        """Call ``function`` in a context of its own, and roll back everywhere in the end.
 
         In a context of its own, so that an activated language or time zone does
         not reach the next test.
         """
-        name = self.id()
-        with (
-            refusals.refused_inside(name),
-            isolation.rolled_back(name, self.databases) as self._rollback,
-        ):
-            return copy_context().run(function, *args, **kwargs)
+        self._rollback = isolation.rolled_back(self.id(), self.databases)
+        return copy_context().run(self._in_this_context, partial(function, *args, **kwargs))
+
+    def _in_this_context(self, function: Callable[[], T]) -> T:
+        refusals.refuse_from_here(self.id())
+        with self._rollback:
+            return function()
+
+    def id(self) -> str:
+        """Return the address of the test: ``shop.smoke.CatalogueTest.test_can_read``."""
+        return self._address
+
+    @cached_property
+    def _address(self) -> str:
+        return super().id()
 
     def _callSetUp(self) -> None:
-        # The first cleanup is the last to run: an error of the rollback is the test's.
-        self.addCleanup(self._rollback.undo)
+        self._over = True
         self.spec()
         _check_databases(self)
         _finish(self.setUp(), "setUp")  # type: ignore[func-returns-value]
+        self._over = False
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
         _finish(method(), self._testMethodName)
 
     def _callTearDown(self) -> None:
-        _finish(self.tearDown(), "tearDown")  # type: ignore[func-returns-value]
+        try:
+            _finish(self.tearDown(), "tearDown")  # type: ignore[func-returns-value]
+        finally:
+            self._over = True
+
+    def doCleanups(self) -> None:  # noqa: N802 - unittest names it
+        """Run the cleanups, and then roll back, so that an error of that is the test's."""
+        super().doCleanups()
+        if self._over and self._rollback.begun:
+            self.addCleanup(self._rollback.undo)
+            super().doCleanups()
 
     def _callCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         _finish(function(*args, **kwargs), None)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
+from time import monotonic
 from typing import NamedTuple, Protocol
 
 from . import isolation, refusals, timeouts
@@ -20,13 +21,9 @@ from .testcases import SmokeTest
 _FIXTURE_NAMES = ("setUpModule", "tearDownModule")
 
 
-class Place(NamedTuple):
-    """Where a result stands in the report."""
-
-    number: int
-    """Of the test, in discovery order."""
-    after: int = 0
-    """1 for an error that a fixture raises after the tests that it belongs to."""
+Place = tuple[int, int]
+"""Where a result stands in the report: the number of its test in discovery order, and 1
+for an error that a fixture raises after the tests that it belongs to, else 0."""
 
 
 @dataclass(slots=True)
@@ -63,40 +60,52 @@ def _fixture_owner(cls: type[SmokeTest]) -> object:
     return cls if cls.has_class_fixtures() else None
 
 
+class Delivery(NamedTuple):
+    """A result on its way to the report."""
+
+    place: Place
+    result: TestResult
+    lost_a_lock: bool = False
+
+
 class Host(Protocol):
-    """Who lets a unit run, and is told of it."""
+    """Who lets units run, and is told of it."""
 
     def begin(self, stretch: timeouts.Stretch) -> None:
         """Take note that something begins that has a limit."""
 
-    def deliver(self, place: Place, result: TestResult, *, lost_a_lock: bool = False) -> None:
-        """Take a result."""
+    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
+        """Take results of ``stretch``, if nobody has claimed the verdict on it meanwhile."""
 
 
-class UnitRun:
-    """Runs one unit on the thread that calls it."""
+class UnitRunner:
+    """Runs units on the thread that calls it, one after another."""
 
-    def __init__(
-        self, unit: Unit, host: Host, session: isolation.Session, options: Options
-    ) -> None:
-        self.unit = unit
+    def __init__(self, host: Host, session: isolation.Session, options: Options) -> None:
+        self.unit = Unit([])
+        """What it runs, or ran last."""
         self.stretch: timeouts.Stretch | None = None
-        """What is under way; ``None`` before and after."""
+        """What is under way; ``None`` before and after a unit."""
         self._host = host
         self._session = session
         self._options = options
-        self._indexes = {id(test): index for index, test in unit.tests}
-        self._recorder = Recorder(
-            self._emit, on_start=self._begin_test, lost_a_lock=isolation.lost_a_lock
-        )
+        self._thread = threading.get_ident()
+        self._left: dict[int, tuple[int, SmokeTest]] = {}
+        """The tests that have no result yet, with their numbers, by the ids of the objects."""
+        self._recorder = self._new_recorder()
 
-    def run(self) -> None:
+    def _new_recorder(self) -> Recorder:
+        return Recorder(self._emit, on_start=self._begin_test, lost_a_lock=isolation.lost_a_lock)
+
+    def run(self, unit: Unit) -> None:
         """Run to the end, or until :meth:`abandon`; every test has a result then."""
+        self.unit = unit
+        self._left = {id(item[1]): item for item in unit.tests}
         try:
-            if self.unit.fixtures:
+            if unit.fixtures:
                 self._run_with_fixtures()
             else:
-                self._run_alone(self.unit.tests[0][1])
+                self._run_alone(unit.tests[0][1])
         finally:
             self.stretch = None
 
@@ -105,14 +114,14 @@ class UnitRun:
         self._recorder.stop()
 
     def rest(self) -> list[tuple[int, SmokeTest]]:
-        """The tests that have no result yet."""
-        return [(index, test) for index, test in self.unit.tests if id(test) in self._indexes]
+        """The tests of the unit that have no result yet."""
+        return list(self._left.values())
 
     # -- one test
 
     def _run_alone(self, test: SmokeTest) -> None:
         if (since := timeouts.stuck_since(test.id())) is not None:
-            self._deliver(test, _still_running(test, since))
+            self._host.deliver(None, self._delivery(test, _still_running(test, since)))
             return
         try:
             test(self._recorder)
@@ -121,38 +130,37 @@ class UnitRun:
                 raise
             self._deliver_escaped(test, error)
 
-    def _begin_test(self, test: SmokeTest) -> None:
-        own = test.spec().timeout
-        limit = self._options.timeout if own is None else own
+    def _begin_test(self, test: SmokeTest, start: float, started_at: datetime) -> None:
+        limit = test.spec().timeout or self._options.timeout
         if self._options.timeout_ceiling is not None:
             limit = min(limit, self._options.timeout_ceiling)
-        self._begin(test, limit)
+        self._begin(timeouts.Stretch(test, limit, start, started_at, self._thread))
 
-    def _begin(self, subject: object, limit: float) -> None:
-        self.stretch = stretch = timeouts.Stretch(subject, limit)
-        self._session.expires = stretch.expires
+    def _begin_fixture(self) -> None:
+        limit = self._options.timeout
+        self._begin(timeouts.Stretch(_FIXTURE, limit, monotonic(), datetime.now(UTC), self._thread))
+
+    def _begin(self, stretch: timeouts.Stretch) -> None:
+        self.stretch = self._session.clock = stretch
         self._host.begin(stretch)
 
     def _emit(self, test: SmokeTest, result: TestResult) -> None:
-        if self.stretch is None or not self.stretch.take():
-            return  # it was cut off, and has its verdict
-        self._deliver(test, result, lost_a_lock=self._recorder.lost_a_lock)
+        delivery = self._delivery(test, result, self._recorder.lost_a_lock)
+        self._host.deliver(self.stretch, delivery)
         if self.unit.fixtures:
-            self._begin(_FIXTURE, self._options.timeout)
+            self._begin_fixture()
 
-    def _deliver(self, test: SmokeTest, result: TestResult, *, lost_a_lock: bool = False) -> None:
-        index = self._indexes.pop(id(test))
-        self._host.deliver(Place(index), result, lost_a_lock=lost_a_lock)
+    def _delivery(self, test: SmokeTest, result: TestResult, lost_a_lock: bool = False) -> Delivery:
+        number, _ = self._left.pop(id(test))
+        return Delivery((number, 0), result, lost_a_lock)
 
     def _deliver_escaped(self, test: SmokeTest, error: BaseException) -> None:
-        """What even unittest lets through, such as a KeyboardInterrupt that a test raised."""
-        stretch = self.stretch
-        if stretch is not None and stretch.take() and id(test) in self._indexes:
-            problem = self._recorder.problem(
-                Outcome.ERRORED, (type(error), error, error.__traceback__), test
-            )
-            result = Recorder.make(test, problem, stretch.started_at, stretch.elapsed())
-            self._deliver(test, result)
+        """What even unittest lets through, such as an error of the recorder's own."""
+        if id(test) in self._left and self.stretch is not None:
+            exc_info = (type(error), error, error.__traceback__)
+            problem = self._recorder.problem(Outcome.ERRORED, exc_info, test)
+            result = self.stretch.result(test, problem)
+            self._host.deliver(self.stretch, self._delivery(test, result))
 
     # -- tests with a fixture around them
 
@@ -160,7 +168,8 @@ class UnitRun:
         module = type(self.unit.tests[0][1]).__module__
         subject = f"{module}.setUpModule"
         suite = unittest.TestSuite(test for _, test in self.unit.tests)
-        self._begin(_FIXTURE, self._options.timeout)
+        self._recorder = self._new_recorder()  # unittest keeps the last class in it
+        self._begin_fixture()
         escaped: BaseException | None = None
         try:
             with refusals.refused_inside(subject), isolation.rolled_back(subject, lasting=True):
@@ -169,12 +178,12 @@ class UnitRun:
             if _is_ctrl_c(error):
                 raise
             escaped = error
-        if self.stretch is not None and self.stretch.take():
-            self._account_for_fixtures(escaped)
+        self._host.deliver(self.stretch, *self._accounts_of_fixtures(escaped))
 
-    def _account_for_fixtures(self, escaped: BaseException | None) -> None:
-        """Give each test that a fixture kept from running that fixture's failure as its result."""
+    def _accounts_of_fixtures(self, escaped: BaseException | None) -> list[Delivery]:
+        """Results for tests that a fixture kept from running, and for fixtures that came after."""
         fixtures = self._recorder.fixtures
+        deliveries = []
         for _, test in self.rest():
             cls = type(test)
             problem = (
@@ -182,10 +191,13 @@ class UnitRun:
                 or fixtures.get(f"setUpClass ({_class_name(cls)})")
                 or self._escaped_problem(escaped, test)
             )
-            self._deliver(test, Recorder.make(test, problem, datetime.now(UTC), 0.0))
-        for name, problem in fixtures.items():
-            if name.startswith("tearDown"):
-                self._deliver_late(*_parse(name), problem)
+            result = Recorder.make(test, problem, datetime.now(UTC), 0.0)
+            deliveries.append(self._delivery(test, result))
+        return deliveries + [
+            self._late_delivery(*_parse(name), problem)
+            for name, problem in fixtures.items()
+            if name.startswith("tearDown")
+        ]
 
     def _escaped_problem(self, escaped: BaseException | None, test: SmokeTest) -> Problem:
         if escaped is None:
@@ -194,20 +206,19 @@ class UnitRun:
         exc_info = (type(escaped), escaped, escaped.__traceback__)
         return self._recorder.problem(Outcome.ERRORED, exc_info, test)
 
-    def _deliver_late(self, method: str, owner: str, problem: Problem) -> None:
-        """Deliver the error of a tearDown, whose tests have their results already."""
+    def _late_delivery(self, method: str, owner: str, problem: Problem) -> Delivery:
+        """The error of a tearDown, whose tests have their results already."""
         place, test = self.last_test_of(owner)
         made = Recorder.make(test, problem, datetime.now(UTC), 0.0)
-        result = replace(made, id=f"{owner}.{method}", description="", tags=())
-        self._host.deliver(place, result)
+        return Delivery(place, replace(made, id=f"{owner}.{method}", description="", tags=()))
 
     def last_test_of(self, owner: str) -> tuple[Place, SmokeTest]:
         """The last test of the class or the module ``owner``, and the place after it."""
-        index, test = next(
+        number, test = next(
             (item for item in reversed(self.unit.tests) if _class_name(type(item[1])) == owner),
             self.unit.tests[-1],
         )
-        return Place(index, after=1), test
+        return (number, 1), test
 
 
 def _still_running(test: SmokeTest, since: datetime) -> TestResult:

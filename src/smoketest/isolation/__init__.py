@@ -12,26 +12,32 @@ through a database connection that the test opens by hand.
 
 from __future__ import annotations
 
+from .contention import lost_a_lock
+from .lending import Lender
 from .session import (
+    Clock,
     Databases,
     Limits,
     Rollback,
     Session,
-    current,
     guarded_thread,
-    lost_a_lock,
     must_run_inline,
+    new_lender,
+    refuse_nested_run,
 )
 
 __all__ = [
+    "Clock",
     "Databases",
+    "Lender",
     "Limits",
     "Rollback",
     "Session",
-    "current",
     "guarded_thread",
     "lost_a_lock",
     "must_run_inline",
+    "new_lender",
+    "refuse_nested_run",
     "rolled_back",
 ]
 

@@ -13,19 +13,21 @@ query comes too late for a test that begins with ``with atomic():``.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic
-from django.db.utils import DatabaseError, InterfaceError
+from django.db.utils import DatabaseError, Error, InterfaceError
 
 from ..exceptions import Refused
-from .statements import transaction_statement
+from .lending import Kept, Lender
+from .statements import changes_the_session, transaction_statement
 
 if TYPE_CHECKING:
-    from .session import Frame, Session
+    from .session import Rollback, Session
 
 TransactionState = dict[str, Any]
 
@@ -56,7 +58,7 @@ class Level:
 
     __slots__ = ("frame", "savepoint")
 
-    def __init__(self, frame: Frame, savepoint: str | None) -> None:
+    def __init__(self, frame: Rollback, savepoint: str | None) -> None:
         self.frame = frame
         self.savepoint = savepoint
 
@@ -64,12 +66,14 @@ class Level:
 def _refuse_transaction_statements(
     execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
-    connection = context["connection"]
-    if not connection._smoke_busy and (
-        statement := transaction_statement(sql if isinstance(sql, str) else str(sql))
-    ):
-        connection._refuse(f"executed {statement.upper()!r}")
-    return execute(sql, params, many, context)
+    connection: GuardedConnection = context["connection"]
+    if not connection._smoke_busy:
+        text = sql if isinstance(sql, str) else str(sql)
+        if statement := transaction_statement(text):
+            connection._refuse(f"executed {statement.upper()!r}")
+        connection._smoke_changed |= changes_the_session(text)
+    with connection._smoke_in_use:
+        return execute(sql, params, many, context)
 
 
 class GuardedConnection(BaseDatabaseWrapper):
@@ -85,6 +89,14 @@ class GuardedConnection(BaseDatabaseWrapper):
     """Whether it was inside the caller's transaction already."""
     _smoke_own: bool
     """Whether it was not connected before: what connects is the session's, to close."""
+    _smoke_in_use: threading.Lock
+    """Held while a statement runs, so that another thread can tell."""
+    _smoke_connected: tuple[str, ...]
+    """Names of the fields that connecting set, which go with the connection."""
+    _smoke_kept: bool
+    """Whether the connection was open before, and may have been closed by the server."""
+    _smoke_changed: bool
+    """Whether something was changed that outlives a transaction."""
 
     if TYPE_CHECKING:  # Django's, and not in its stubs
         Database: Any
@@ -131,7 +143,7 @@ class GuardedConnection(BaseDatabaseWrapper):
             state[name] = list(state[name])
         return state
 
-    def undo(self, frame: Frame) -> None:
+    def undo(self, frame: Rollback) -> None:
         """Roll back what happened in ``frame``, and forget what Django noted meanwhile."""
         try:
             while self._smoke_levels and self._smoke_levels[-1].frame is frame:
@@ -139,7 +151,31 @@ class GuardedConnection(BaseDatabaseWrapper):
                 self._undo_level(level)
         finally:
             state = frame.states.get(self)
-            self.__dict__.update(self._smoke_start() if state is None else state)
+            if state is not None:
+                self.__dict__.update(state)
+            else:
+                self.__dict__.update(self._smoke_start())
+            if self.connection is not None and not self._smoke_levels:
+                self._smoke_give_back()
+
+    def is_untouched(self, frame: Rollback) -> bool:
+        """Whether there is nothing to undo: Django knows only that a transaction is open."""
+        return (
+            not self._smoke_levels
+            and not self._smoke_outer
+            and not frame.states
+            and self.connection is None
+            and self.in_atomic_block
+            and self.commit_on_exit
+            and len(self.atomic_blocks) == 1
+            and not (
+                self.needs_rollback
+                or self.closed_in_transaction
+                or self.savepoint_ids
+                or self.run_on_commit
+                or self.run_commit_hooks_on_set_autocommit_on
+            )
+        )
 
     def _smoke_start(self) -> TransactionState:
         if not self._smoke_outer:
@@ -177,12 +213,101 @@ class GuardedConnection(BaseDatabaseWrapper):
     def _smoke_drop(self) -> None:
         """Close a connection whose state is unknown: the server rolls back what it held."""
         self._smoke_levels.clear()
+        self._smoke_close_driver()
+        self._smoke_return(None)
+
+    def _smoke_close_driver(self) -> None:
         self._smoke_forget()
         driver, self.connection = self.connection, None
         if driver is not None:
             # It was broken already, which is why it is closed.
             with suppress(self.Database.Error):
                 driver.close()
+
+    # -- where the connection comes from, and goes to
+
+    def _smoke_obtain(self, frame: Rollback) -> None:
+        """Connect, or take a connection over from another test of the run."""
+        lender = self._smoke_session.lender
+        kept = None
+        if lender is not None and self._smoke_own:
+            kept = self._smoke_borrow(lender, frame)
+        if kept is None:
+            self._smoke_connect()
+        else:
+            self.__dict__.update(kept.fields, connection=kept.driver)
+            self._smoke_connected = tuple(kept.fields)
+            self._smoke_kept = True
+
+    def _smoke_borrow(self, lender: Lender, frame: Rollback) -> Kept | None:
+        session, clock = self._smoke_session, self._smoke_session.clock
+        waits = lender.would_wait(session, self.alias, frame.databases)
+        if waits and clock is not None:
+            clock.pause()  # others hold the connections; that is not the test's fault
+        try:
+            return lender.borrow(session, self.alias, frame.databases, session.patience())
+        except TimeoutError:
+            raise Refused(
+                f"{frame.subject} found no free connection to {self.alias!r}. The run holds at "
+                "most SMOKETEST_MAX_CONNECTIONS to one database, and one only to SQLite; other "
+                "tests, or the test itself on another thread, had them all. Allow more, or do "
+                "the work on one thread."
+            ) from None
+        finally:
+            if waits and clock is not None:
+                clock.resume()
+
+    def _smoke_connect(self) -> None:
+        state = self.transaction_state()
+        before = dict(self.__dict__)
+        try:
+            with self.wrap_database_errors:
+                self.connect()
+        except BaseException:
+            self._smoke_close_driver()
+            self._smoke_return(None)
+            raise
+        finally:
+            self.__dict__.update(state)
+        self._smoke_kept = False
+        self._smoke_connected = tuple(
+            name
+            for name, value in self.__dict__.items()
+            if name != "connection"
+            and name not in _STATE_FIELDS
+            and (name not in before or before[name] is not value)
+        )
+
+    def _smoke_give_back(self) -> None:
+        """At the end of the outermost frame, let another test of the run have the connection."""
+        if self._smoke_session.lender is None or not self._smoke_own:
+            return
+        if self._smoke_changed or self._smoke_session.ended is not None:
+            self._smoke_changed = False
+            self._smoke_drop()
+            return
+        fields = {name: self.__dict__[name] for name in self._smoke_connected}
+        driver, self.connection = self.connection, None
+        self._smoke_return(Kept(driver, fields))
+
+    def _smoke_return(self, kept: Kept | None) -> None:
+        lender = self._smoke_session.lender
+        if lender is not None and self._smoke_own:
+            lender.give_back(self._smoke_session, self.alias, kept)
+
+    def end_from_outside(self) -> None:
+        """Roll back and close, called from another thread than the one that uses it."""
+        if self._smoke_in_use.acquire(blocking=False):
+            try:
+                if self._smoke_levels:
+                    with suppress(self.Database.Error):
+                        self._smoke_rollback()
+                self._smoke_drop()
+            finally:
+                self._smoke_in_use.release()
+        else:
+            self.sever()
+            self._smoke_return(None)
 
     # -- the begin
 
@@ -206,26 +331,31 @@ class GuardedConnection(BaseDatabaseWrapper):
         finally:
             self._smoke_busy = False
 
-    def _smoke_open_level(self, frame: Frame) -> None:
+    def _smoke_open_level(self, frame: Rollback) -> None:
+        frame.begun = True
         if self.connection is None:
-            state = self.transaction_state()
-            try:
-                with self.wrap_database_errors:
-                    self.connect()
-            finally:
-                self.__dict__.update(state)
+            self._smoke_obtain(frame)
         if self._smoke_levels or self._smoke_outer:
             savepoint = f"smoketest_{len(self._smoke_levels)}"
             self._savepoint(savepoint)
             self._smoke_levels.append(Level(frame, savepoint))
         else:
-            try:
-                with self.wrap_database_errors:
-                    self._smoke_begin()
-            except BaseException:
+            self._smoke_begin_or_drop()
+            self._smoke_levels.append(Level(frame, None))
+
+    def _smoke_begin_or_drop(self) -> None:
+        try:
+            with self.wrap_database_errors:
+                self._smoke_begin()
+        except BaseException as error:
+            if self._smoke_kept and isinstance(error, Error):
+                # The server closed it since the last test; that is not this test's fault.
+                self._smoke_close_driver()
+                self._smoke_connect()
+                self._smoke_begin_or_drop()
+            else:
                 self._smoke_drop()
                 raise
-            self._smoke_levels.append(Level(frame, None))
 
     # -- what a vendor knows better
 
@@ -260,7 +390,7 @@ class GuardedConnection(BaseDatabaseWrapper):
             "that is undone earlier, use a transaction.atomic() block."
         )
 
-    def _refuse_alias(self, frame: Frame) -> NoReturn:
+    def _refuse_alias(self, frame: Rollback) -> NoReturn:
         raise Refused(
             f"{frame.subject} used the database {self.alias!r}, which its `databases` does not "
             f"name. A test touches only what it declares, so that what it may lock is known. "
@@ -324,7 +454,8 @@ class GuardedConnection(BaseDatabaseWrapper):
         wrapper = super().copy(alias)
         wrapper.__class__ = self._smoke_original
         copy = adopt(wrapper, self._smoke_session)
-        self._smoke_session.frame.copies.append(copy)
+        frame = self._smoke_session.frame
+        frame.copies = [*frame.copies, copy]
         return copy
 
 
@@ -372,6 +503,10 @@ def adopt(wrapper: BaseDatabaseWrapper, session: Session) -> GuardedConnection:
         _smoke_before=state,
         _smoke_outer=wrapper.in_atomic_block,
         _smoke_own=wrapper.connection is None,
+        _smoke_in_use=threading.Lock(),
+        _smoke_connected=(),
+        _smoke_kept=False,
+        _smoke_changed=False,
         execute_wrappers=[*wrapper.execute_wrappers, _refuse_transaction_statements],
     )
     wrapper.__class__ = guarded_class(original)

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import DatabaseError
 
 from ..exceptions import Refused
-from . import guard
-
-
-def _wrappers() -> list[BaseDatabaseWrapper]:
-    """This thread's connections, without those whose configuration is beyond use."""
-    wrappers = []
-    for alias in connections:
-        try:
-            wrappers.append(connections[alias])
-        except ImproperlyConfigured:
-            continue  # the test that uses it gets this error; the others need not
-    return wrappers
-
+from . import guard, scope, threads
+from .lending import Lender
 
 Databases = Collection[str] | Literal["__all__"]
 
@@ -39,20 +28,20 @@ class Limits:
     lock_timeout: float = 2.0
     """How long a statement may wait for a lock."""
     timeout: float = 10.0
-    """How long a statement may run where the test has no expiry of its own."""
+    """How long a statement may run where nobody measures the test's time."""
 
 
-class Frame:
-    """A stretch of work that is rolled back as a whole: a test, or a class with its fixtures."""
+class Clock(Protocol):
+    """The time that is left of what the thread does now."""
 
-    __slots__ = ("copies", "databases", "lasting", "states", "subject")
+    expires: float
+    """On the monotonic clock."""
 
-    def __init__(self, subject: str, databases: frozenset[str] | None, lasting: bool) -> None:
-        self.subject = subject
-        self.lasting = lasting
-        self.databases = databases
-        self.states: dict[guard.GuardedConnection, guard.TransactionState] = {}
-        self.copies: list[guard.GuardedConnection] = []
+    def pause(self) -> None:
+        """Stop counting: the test waits for the run itself."""
+
+    def resume(self) -> None:
+        """Count on."""
 
 
 class Session:
@@ -61,19 +50,29 @@ class Session:
     Opening it sends nothing and connects to nothing.
     """
 
-    def __init__(self, limits: Limits, deadline: float | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        deadline: float | None = None,
+        lender: Lender | None = None,
+    ) -> None:
         self.limits = limits
-        self.frames: list[Frame] = []
-        self.expires: float | None = None
-        """When the test that is under way must be over, on the monotonic clock."""
         self.deadline = deadline
-        """When the run must be over."""
+        """When the run must be over, on the monotonic clock."""
+        self.lender = lender
+        """Where connections come from and go back to; ``None``: each frame's end closes none."""
+        self.clock: Clock | None = None
+        self.frames: list[Rollback] = []
         self.ended: str | None = None
-        self.lock = threading.Lock()
-        self.connections = [guard.adopt(wrapper, self) for wrapper in _wrappers()]
+        """Why the thread may use no database any more."""
+        self.connections: list[guard.GuardedConnection] = []
+
+    def guard(self, wrappers: Collection[BaseDatabaseWrapper]) -> None:
+        """Guard ``wrappers`` until :meth:`close`."""
+        self.connections += [guard.adopt(wrapper, self) for wrapper in wrappers]
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> Rollback:
         """The innermost frame; raises ``Refused`` where no test is under way."""
         if self.ended is not None:
             raise Refused(self.ended)
@@ -90,21 +89,21 @@ class Session:
         What a class fixture begins lasts for all of its tests, so only the run's
         deadline bounds it.
         """
-        limit = self.deadline if self.frame.lasting else self.expires
+        if self.frame.lasting:
+            limit = self.deadline
+        else:
+            limit = None if self.clock is None else self.clock.expires
         if limit is None:
             return self.limits.timeout
         return max(limit - monotonic(), 0.001)
 
-    def enter(self, subject: str, databases: Databases, lasting: bool = False) -> Frame:
-        """Begin a frame; what ``databases`` does not name is refused inside it."""
-        named = None if databases == "__all__" else frozenset(databases)
-        frame = Frame(subject, named, lasting)
-        if self.frames:
-            frame.states = {c: c.transaction_state() for c in self.connections}
-        self.frames.append(frame)
-        return frame
+    def patience(self) -> float:
+        """When, on the monotonic clock, a wait for a free connection is in vain."""
+        if self.deadline is not None and self is current():
+            return self.deadline
+        return monotonic() + self.limits.lock_timeout
 
-    def leave(self, frame: Frame) -> None:
+    def leave(self, frame: Rollback) -> None:
         """Roll back all that happened since ``frame`` was entered.
 
         Every database is rolled back, also when one of them fails; the errors
@@ -112,14 +111,16 @@ class Session:
         """
         errors = []
         for connection in [*self.connections, *frame.copies]:
+            if connection.is_untouched(frame):
+                continue
             try:
                 connection.undo(frame)
             except Exception as error:  # noqa: BLE001 - the others come first; raised below
                 errors.append(error)
-        for copy in frame.copies:
-            copy.release()
         while self.frames and self.frames.pop() is not frame:
             pass
+        for copy in frame.copies:
+            copy.release()
         if len(errors) == 1:
             raise errors[0]
         if errors:
@@ -138,6 +139,8 @@ class Session:
         holds open at a server is ended there.
         """
         self.ended = reason
+        for frame in self.frames:
+            frame.end_strays(reason)
         for connection in [*self.connections, *(c for f in self.frames for c in f.copies)]:
             connection.sever()
 
@@ -146,22 +149,30 @@ _current = threading.local()
 
 
 def current() -> Session | None:
-    """The session of this thread, if one is open."""
+    """The session of this thread, if one is open; a stray thread has none."""
     return getattr(_current, "session", None)
 
 
-@contextmanager
-def guarded_thread(limits: Limits, deadline: float | None = None) -> Iterator[Session]:
-    """Guard every database of this thread for several frames, to share their connections.
-
-    ``deadline`` is when all of it must be over, on the monotonic clock.
-    """
-    if current() is not None:
+def refuse_nested_run() -> None:
+    """Raise ``Refused`` inside a smoke test."""
+    if scope.current() is not None:
         raise Refused(
             "A run was started inside a smoke test. Two runs on one thread cannot both roll "
             "back its databases. Call the code that the other tests verify instead."
         )
-    session = Session(limits, deadline)
+
+
+@contextmanager
+def guarded_thread(
+    limits: Limits, deadline: float | None = None, lender: Lender | None = None
+) -> Iterator[Session]:
+    """Guard every database of this thread for several frames, to share their connections.
+
+    ``deadline`` is when all of it must be over, on the monotonic clock.
+    """
+    threads.install()
+    session = Session(limits, deadline, lender)
+    session.guard(usable_connections())
     _current.session = session
     try:
         yield session
@@ -170,41 +181,118 @@ def guarded_thread(limits: Limits, deadline: float | None = None) -> Iterator[Se
         session.close()
 
 
-class Rollback:
-    """The context manager that :func:`rolled_back` returns."""
+_TOO_LATE = (
+    "A thread that it started may no longer use a database, because nothing would roll that "
+    "back. Wait in the test for the threads that it starts."
+)
 
-    __slots__ = ("_databases", "_frame", "_lasting", "_own", "_session", "_subject")
+
+class Rollback:
+    """A frame: a test, or a class with its fixtures, that is rolled back as a whole.
+
+    A context manager, and what :func:`smoketest.isolation.rolled_back` returns.
+    """
+
+    begun = False
+    """Whether a database was used."""
+    ended = False
+    states: Mapping[guard.GuardedConnection, guard.TransactionState] = MappingProxyType({})
+    """What Django knew of the transactions before, where another frame stands around."""
+    copies: Sequence[guard.GuardedConnection] = ()
+    """Second connections that the test made by ``connection.copy()``."""
+    strays: dict[int, Session] | None = None
+    """Sessions of other threads that the test has use a database, by their idents."""
 
     def __init__(self, subject: str, databases: Databases, lasting: bool) -> None:
-        self._subject = subject
-        self._databases = databases
-        self._lasting = lasting
-        self._own = False
-        self._session: Session | None = None
-        self._frame: Frame | None = None
+        self.subject = subject
+        self.databases = None if databases == "__all__" else frozenset(databases)
+        self.lasting = lasting
 
     def __enter__(self) -> Rollback:
-        session = current()
+        session: Session | None = getattr(_current, "session", None)
+        self._own = session is None
         if session is None:
+            threads.install()
             session = _current.session = Session(Limits())
-            self._own = True
+            session.guard(usable_connections())
         self._session = session
-        self._frame = session.enter(self._subject, self._databases, self._lasting)
+        if session.frames:
+            self.states = {c: c.transaction_state() for c in session.connections}
+        session.frames.append(self)
+        self._around = scope.current()
+        scope.become(self)
         return self
 
     def undo(self) -> None:
         """Roll back now, so that an error of it can still be reported; later calls do nothing."""
-        frame, self._frame = self._frame, None
-        if frame is not None and self._session is not None:
-            self._session.leave(frame)
+        if not self.ended:
+            # First of all: a late thread must not begin what nobody would end.
+            self.ended = True
+            if self.strays:
+                self.end_strays(f"{self.subject} has ended. {_TOO_LATE}")
+            self._session.leave(self)
+
+    def is_on_its_own_thread(self) -> bool:
+        """Whether this is the thread that the frame was entered on."""
+        return getattr(_current, "session", None) is self._session
+
+    def connection_elsewhere(self, alias: str) -> guard.GuardedConnection:
+        """Return this thread's connection, in a transaction that is rolled back with the frame."""
+        session = self._stray(threading.get_ident())
+        for connection in session.connections:
+            if connection.alias == alias:
+                return connection
+        session.guard([connections.create_connection(alias)])
+        return session.connections[-1]
+
+    def _stray(self, ident: int) -> Session:
+        if self.strays is None:
+            self.strays = {}
+        session = self.strays.get(ident)
+        if session is None:
+            own = self._session
+            session = Session(own.limits, own.deadline, own.lender)
+            session.clock = own.clock
+            databases = "__all__" if self.databases is None else self.databases
+            session.frames = [Rollback(self.subject, databases, lasting=self.lasting)]
+            self.strays[ident] = session
+            if self.ended:
+                session.ended = f"{self.subject} has ended. {_TOO_LATE}"
+        return session
+
+    def end_strays(self, reason: str) -> None:
+        """Roll back and close what other threads have begun, whatever they are doing."""
+        for session in list((self.strays or {}).values()):
+            session.ended = reason
+            for connection in list(session.connections):
+                connection.end_from_outside()
 
     def __exit__(self, *exc_info: object) -> None:
         try:
             self.undo()
         finally:
-            if self._own and self._session is not None:
+            scope.become(self._around)
+            if self._own:
                 _current.session = None
                 self._session.close()
+
+
+def usable_connections() -> list[BaseDatabaseWrapper]:
+    """This thread's connections, without those whose configuration is beyond use."""
+    wrappers = []
+    for alias in connections:
+        try:
+            wrappers.append(connections[alias])
+        except ImproperlyConfigured:
+            continue  # the test that uses it gets this error; the others need not
+    return wrappers
+
+
+def new_lender(most: int) -> Lender:
+    """Return the connections of a run: at most ``most`` to a database, and one to SQLite."""
+    wrappers = usable_connections()
+    single = [wrapper.alias for wrapper in wrappers if wrapper.vendor == "sqlite"]
+    return Lender(most, single, [wrapper.alias for wrapper in wrappers])
 
 
 def must_run_inline() -> bool:
@@ -216,30 +304,5 @@ def must_run_inline() -> bool:
     """
     return any(
         wrapper.in_atomic_block or (wrapper.vendor == "sqlite" and wrapper.is_in_memory_db())  # type: ignore[attr-defined]
-        for wrapper in _wrappers()
+        for wrapper in usable_connections()
     )
-
-
-def lost_a_lock(error: BaseException) -> bool:
-    """Whether ``error`` is a database's word that somebody else held a lock for too long."""
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        if getattr(cause, "sqlstate", None) in _LOST_SQLSTATES:
-            return True
-        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _LOST_SQLITE:
-            return True
-        if isinstance(cause, DatabaseError) and cause.args[:1] and cause.args[0] in _LOST_MYSQL:
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
-
-
-# https://www.postgresql.org/docs/current/errcodes-appendix.html:
-# serialization_failure, deadlock_detected, lock_not_available
-_LOST_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
-# https://www.sqlite.org/rescode.html: SQLITE_BUSY, SQLITE_LOCKED
-_LOST_SQLITE = frozenset({5, 6})
-# https://mariadb.com/kb/en/mariadb-error-codes/: ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK
-_LOST_MYSQL = frozenset({1205, 1213})

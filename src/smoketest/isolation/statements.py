@@ -40,3 +40,19 @@ def transaction_statement(sql: str) -> str | None:
         if match := _ENDS_TRANSACTION.match(statement):
             return match["statement"]
     return None
+
+
+_CHANGES_SESSION = re.compile(
+    r"""\b(?: pg_(?:try_)?advisory_lock | get_lock | prepare | listen | deallocate | discard )\b
+      | (?:^|;) \s* set \s+ (?!local\b|transaction\b|constraints\b)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def changes_the_session(sql: str) -> bool:
+    """Whether ``sql`` may leave something in the session that a rollback does not undo.
+
+    Session variables, advisory locks, prepared statements: a connection that has
+    seen one is not lent to the next test.
+    """
+    return _CHANGES_SESSION.search(sql) is not None

@@ -1,0 +1,35 @@
+"""Which errors mean that somebody else held a lock for too long."""
+
+from __future__ import annotations
+
+from django.db.utils import DatabaseError
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html:
+# serialization_failure, deadlock_detected, lock_not_available
+_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+# https://www.sqlite.org/rescode.html: SQLITE_BUSY, SQLITE_LOCKED
+_SQLITE_CODES = frozenset({5, 6})
+# https://mariadb.com/kb/en/mariadb-error-codes/: ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK
+_MYSQL_CODES = frozenset({1205, 1213})
+
+
+def lost_a_lock(error: BaseException) -> bool:
+    """Whether ``error``, or what it came from, is a lost deadlock or lock wait."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if _is_contention(cause):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _is_contention(error: BaseException) -> bool:
+    # The three drivers' exceptions have their codes in different places:
+    # psycopg's sqlstate, sqlite3's sqlite_errorcode, MySQLdb's first argument.
+    if getattr(error, "sqlstate", None) in _SQLSTATES:
+        return True
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_CODES:
+        return True
+    return isinstance(error, DatabaseError) and bool(error.args) and error.args[0] in _MYSQL_CODES

@@ -1,0 +1,81 @@
+"""What a test does on other threads is guarded as well.
+
+A thread, a pool, an event loop that a test starts would use connections of its own,
+which nobody rolls back. So a context variable says which test a piece of code belongs
+to. It goes along to threads that the test starts and to what it submits to a pool, and
+``django.db.connections`` asks it: code of a test gets a guarded connection, in a
+transaction of its own that is rolled back as the test ends.
+
+The hooks are put in place at the first test and stay: a thread that a test leaves
+behind must not find them gone. Outside of a test they cost one look at the variable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import wraps
+from typing import Any
+
+from django.db import connections
+from django.db.utils import ConnectionHandler
+
+from . import scope
+
+_installing = threading.Lock()
+
+
+class _ScopedConnections(ConnectionHandler):
+    """Django's handler, which knows of smoke tests."""
+
+    def __getitem__(self, alias: str) -> Any:
+        own = scope.current()
+        if own is None or own.is_on_its_own_thread():
+            return super().__getitem__(alias)
+        return own.connection_elsewhere(alias)
+
+
+def install() -> None:
+    """Put the hooks in place, once in the life of the process."""
+    with _installing:
+        original = type(connections)
+        if not issubclass(original, _ScopedConnections):
+            connections.__class__ = type(
+                original.__name__, (_ScopedConnections, original), {"__module__": __name__}
+            )
+            threading.Thread.start = _starting(threading.Thread.start)  # type: ignore[method-assign, assignment]
+            ThreadPoolExecutor.submit = _submitting(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
+
+
+def _starting(start: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(start)
+    def start_in_scope(self: threading.Thread) -> None:
+        if (owner := scope.current()) is not None:
+            self.run = _carrying(owner, self.run)  # type: ignore[method-assign]
+        start(self)
+
+    return start_in_scope
+
+
+def _submitting(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
+    @wraps(submit)
+    def submit_in_scope(
+        self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        if (owner := scope.current()) is not None:
+            fn = _carrying(owner, fn)
+        return submit(self, fn, *args, **kwargs)
+
+    return submit_in_scope
+
+
+def _carrying(owner: scope.Scope, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let ``function`` belong to the test of ``owner``, on whichever thread it runs."""
+
+    @wraps(function)
+    def carried(*args: Any, **kwargs: Any) -> Any:
+        with scope.within(owner):
+            return function(*args, **kwargs)
+
+    return carried
