@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import linecache
 import os
 import sys
+import textwrap
 import traceback
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -21,6 +24,8 @@ TRACEBACK_LIMIT = 60_000
 """Characters; a failing comparison of two huge values must not become a huge report."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+_GROUP_DEPTH = 10
+"""Levels of groups in groups that a message tells; as many as a traceback shows."""
 _MACHINERY = frozenset({"asgiref", "asyncio", "concurrent", "threading", "unittest"})
 """Packages whose frames stand between the runner and a test."""
 _ENGINE = frozenset({f"{__package__}.{name}" for name in ("scheduling", "testcases", "units")})
@@ -58,15 +63,18 @@ class Recorder(unittest.TestResult):
         self.fixtures: dict[str, Problem] = {}
         self.lost_a_lock = False
         """Whether the test that ended last lost a deadlock or a lock wait."""
+        self._started = False
 
     # -- unittest's protocol
 
     def startTest(self, test: Any) -> None:
+        self._started = True
         self._problems: list[Problem] = []
         self.lost_a_lock = False
         self._passed = False
         self._skips: list[tuple[Any, str]] = []
         self._subtests_passed = 0
+        self._around = sys.exception()  # what the caller may be handling, which is not ours
         self._started_at = datetime.now(UTC)
         self._start = monotonic()
         self._on_start(test, self._start, self._started_at)
@@ -83,9 +91,12 @@ class Recorder(unittest.TestResult):
 
     def addSkip(self, test: Any, reason: str) -> None:
         if _is_fixture(test):
-            self.fixtures[test.id()] = Problem(Outcome.SKIPPED, str(reason), "", "", 0)
-        else:
-            self._skips.append((test, str(reason)))
+            self._add_of_fixture(test.id(), _skip([str(reason)]))
+            return
+        if not self._started:
+            # Python 3.12.1 forgets to say so: https://github.com/python/cpython/issues/106584
+            self.startTest(test)
+        self._skips.append((test, str(reason)))
 
     def addFailure(self, test: Any, err: Any) -> None:
         self._problems.append(self.problem(Outcome.FAILED, err, test))
@@ -93,7 +104,7 @@ class Recorder(unittest.TestResult):
     def addError(self, test: Any, err: Any) -> None:
         problem = self.problem(Outcome.ERRORED, err, test)
         if _is_fixture(test):
-            self.fixtures.setdefault(test.id(), problem)
+            self._add_of_fixture(test.id(), problem)
         else:
             self._problems.append(problem)
 
@@ -106,47 +117,44 @@ class Recorder(unittest.TestResult):
         name = subtest.id().removeprefix(test.id()).strip()
         self._problems.append(problem._replace(message=f"{name}: {problem.message}"))
 
+    def _add_of_fixture(self, name: str, problem: Problem) -> None:
+        before = self.fixtures.get(name)
+        self.fixtures[name] = problem if before is None else _merged([before, problem])
+
     def addDuration(self, test: Any, elapsed: float) -> None:
         pass  # measured here, from startTest to stopTest, with the rollback
 
     def stopTest(self, test: Any) -> None:
         duration = monotonic() - self._start
+        self._started = False
         self._emit(test, self._result(test, duration))
 
     # -- from what happened to a value
 
     def _result(self, test: Any, duration: float) -> TestResult:
-        if self._problems:
-            problem = self._all_problems()
-        elif self._passed:
-            problem = _NOTHING
-        elif self._skips:
-            problem = self._skipped(test)
-        else:
-            problem = self._without_outcome(test)
+        problems = self._all_problems(test)
+        problem = _merged(problems) if problems else self._harmless(test)
         return self.make(test, problem, self._started_at, duration)
 
-    def _skipped(self, test: Any) -> Problem:
-        """A skipped sub-test skips its test only if no other sub-test has passed."""
-        reasons = [reason for subject, reason in self._skips if subject is test]
-        if not reasons and self._subtests_passed:
-            return _NOTHING
-        reason = "; ".join(reasons or (reason for _, reason in self._skips))
-        return Problem(Outcome.SKIPPED, _cut(reason, MESSAGE_LIMIT), "", "", 0)
-
-    def _without_outcome(self, test: Any) -> Problem:
-        """What unittest lets through on its way to stopTest: a KeyboardInterrupt, for one."""
+    def _all_problems(self, test: Any) -> list[Problem]:
+        """What went wrong, with what unittest lets through on its way: a KeyboardInterrupt."""
         error = sys.exception()
-        if error is None:
-            return Problem(Outcome.ERRORED, "The test ended without an outcome.", "", "", 0)
-        return self.problem(Outcome.ERRORED, (type(error), error, error.__traceback__), test)
+        if error is None or error is self._around:
+            return self._problems
+        exc_info = (type(error), error, error.__traceback__)
+        return [*self._problems, self.problem(Outcome.ERRORED, exc_info, test)]
 
-    def _all_problems(self) -> Problem:
-        """Fold all that went wrong into one problem; what came first gives its kind."""
-        return self._problems[0]._replace(
-            message=_cut("\n".join(p.message for p in self._problems), MESSAGE_LIMIT),
-            traceback=_cut("\n".join(p.traceback for p in self._problems), TRACEBACK_LIMIT),
-        )
+    def _harmless(self, test: Any) -> Problem:
+        """What became of a test in which nothing went wrong."""
+        if self._passed:
+            return _NOTHING
+        if reasons := [reason for subject, reason in self._skips if subject is test]:
+            return _skip(reasons[:1])
+        if self._skips and not self._subtests_passed:
+            return _skip([reason for _, reason in self._skips])
+        if self._subtests_passed:
+            return _NOTHING
+        return Problem(Outcome.ERRORED, "The test ended without an outcome.", "", "", 0)
 
     @staticmethod
     def make(
@@ -194,6 +202,21 @@ class Recorder(unittest.TestResult):
 _NOTHING = Problem(Outcome.PASSED, "", "", "", 0)
 
 
+def _skip(reasons: Sequence[str]) -> Problem:
+    return Problem(Outcome.SKIPPED, _cut("; ".join(reasons), MESSAGE_LIMIT), "", "", 0)
+
+
+def _merged(problems: Sequence[Problem]) -> Problem:
+    """Fold all that went wrong into one; what came first gives its kind, and a skip hides none."""
+    bad = [problem for problem in problems if problem.outcome is not Outcome.SKIPPED] or problems
+    if len(bad) == 1:
+        return bad[0]
+    return bad[0]._replace(
+        message=_cut("\n".join(problem.message for problem in bad), MESSAGE_LIMIT),
+        traceback=_cut("\n".join(problem.traceback for problem in bad), TRACEBACK_LIMIT),
+    )
+
+
 def _is_fixture(test: Any) -> bool:
     """Whether unittest put a placeholder in the place of a test."""
     return not isinstance(test, unittest.TestCase)
@@ -224,16 +247,36 @@ def stack_of(frame: FrameType) -> str:
 
 
 def _message(told: traceback.TracebackException, failure: bool) -> str:
-    message = "".join(told.format_exception_only()).rstrip("\n")
+    message = _words(told)
     if not failure:
         return message
     name, _, text = message.partition(":")
     if name.rpartition(".")[2] != "AssertionError":
         return message
-    if text.strip():
-        return text.strip()
-    # A plain assert has no message of its own: its source line says what did not hold.
-    return (told.stack[-1].line or "") if told.stack else "AssertionError"
+    # A plain assert has no message of its own, and that of self.fail() is "None".
+    return text.strip() if text.strip() not in ("", "None") else _failing_line(told)
+
+
+def _words(told: traceback.TracebackException, depth: int = 0) -> str:
+    """The type and the text; below a group's, those of what is in it."""
+    words = "".join(told.format_exception_only()).rstrip("\n")
+    if depth < _GROUP_DEPTH:
+        for one in told.exceptions or ():
+            words += "\n" + textwrap.indent(_words(one, depth + 1), "  ")
+    return words
+
+
+def _failing_line(told: traceback.TracebackException) -> str:
+    """The source of the statement that raised: it says what did not hold."""
+    if not told.stack:
+        return "AssertionError"
+    frame = told.stack[-1]
+    first = frame.lineno or 0
+    lines = range(first, (frame.end_lineno or first) + 1)
+    source = "".join(linecache.getline(frame.filename, number) for number in lines)
+    return textwrap.dedent(source).strip() or (
+        f"AssertionError in {relative_path(frame.filename)}, line {first}"
+    )
 
 
 def _place(stack: traceback.StackSummary, test: Any) -> tuple[str, int]:
@@ -251,7 +294,9 @@ def _place(stack: traceback.StackSummary, test: Any) -> tuple[str, int]:
 @functools.cache
 def relative_path(path: str) -> str:
     """Return ``path`` from the working directory on, where it is below it."""
-    return path.removeprefix(f"{Path.cwd()}{os.sep}")
+    with suppress(OSError):  # a deploy may have removed the working directory of old processes
+        return path.removeprefix(f"{Path.cwd()}{os.sep}")
+    return path
 
 
 def _cut(text: str, limit: int) -> str:
