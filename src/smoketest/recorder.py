@@ -9,9 +9,10 @@ import sys
 import textwrap
 import traceback
 import unittest
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import dropwhile
 from pathlib import Path
 from time import monotonic
 from types import FrameType, TracebackType
@@ -28,7 +29,9 @@ _GROUP_DEPTH = 10
 """Levels of groups in groups that a message tells; as many as a traceback shows."""
 _MACHINERY = frozenset({"asgiref", "asyncio", "concurrent", "threading", "unittest"})
 """Packages whose frames stand between the runner and a test."""
-_ENGINE = frozenset({f"{__package__}.{name}" for name in ("scheduling", "testcases", "units")})
+_ENGINE = frozenset(
+    {f"{__package__}.{name}" for name in ("coroutines", "scheduling", "testcases", "units")}
+)
 """Our own modules of that kind; a ready-made test is no machinery."""
 
 
@@ -237,13 +240,14 @@ def _is_machinery(frame: FrameType) -> bool:
     return name in _ENGINE or name.partition(".")[0] in _MACHINERY
 
 
-def stack_of(frame: FrameType) -> str:
-    """Return where ``frame`` stands, as a traceback is written, from the test on."""
-    frames = [f for f, _ in traceback.walk_stack(frame)][::-1]
-    leading = next((i for i, f in enumerate(frames) if not _is_machinery(f)), 0)
-    return "Stack at that moment (most recent call last):\n" + "".join(
-        traceback.format_stack(frame)[leading:]
-    )
+def stack_of(frames: Iterable[FrameType]) -> str:
+    """Return where ``frames`` stand, outermost first, as a traceback is written.
+
+    It begins with the test: what leads to it is left out.
+    """
+    shown = list(dropwhile(_is_machinery, frames))
+    summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in shown)
+    return "Stack at that moment (most recent call last):\n" + "".join(summary.format())
 
 
 def _message(told: traceback.TracebackException, failure: bool) -> str:

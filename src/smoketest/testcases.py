@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
 
-from asgiref.sync import async_to_sync
 from django.test import SimpleTestCase
 from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
-from . import isolation, refusals
+from . import coroutines, isolation, refusals
 from .client import SmokeAsyncClient, SmokeClient
 from .exceptions import FixtureFailed, Refused
 from .recorder import relative_path
@@ -72,6 +71,8 @@ class SmokeTest(SimpleTestCase):
 
     _specs: ClassVar[dict[str, Spec]] = {}
     _fixture: ClassVar[isolation.Rollback | None] = None
+    call: coroutines.Call | None = None
+    """The ``async def`` that is awaited now, or was last."""
     _rollback: isolation.Rollback
     _over: bool
     """Whether nothing but cleanups is left to do."""
@@ -144,15 +145,15 @@ class SmokeTest(SimpleTestCase):
         self._over = True
         self.spec()
         _check_databases(self)
-        _finish(self.setUp(), "setUp")  # type: ignore[func-returns-value]
+        self._finish(self.setUp(), "setUp")  # type: ignore[func-returns-value]
         self._over = False
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
-        _finish(method(), self._testMethodName)
+        self._finish(method(), self._testMethodName)
 
     def _callTearDown(self) -> None:
         try:
-            _finish(self.tearDown(), "tearDown")  # type: ignore[func-returns-value]
+            self._finish(self.tearDown(), "tearDown")  # type: ignore[func-returns-value]
         finally:
             self._over = True
 
@@ -164,7 +165,13 @@ class SmokeTest(SimpleTestCase):
             super().doCleanups()
 
     def _callCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
-        _finish(function(*args, **kwargs), None)
+        self._finish(function(*args, **kwargs), None)
+
+    def _finish(self, value: Any, name: str | None) -> None:
+        if value is not None:
+            self.call = _call(value, name)
+            if self.call is not None:
+                self.call.run()
 
     # -- fixtures of a class
 
@@ -230,7 +237,8 @@ def _safe_class_fixture(fixture: Any) -> Any:
         with refusals.refused_inside(subject):
             cls._begin_fixture(subject)
             try:
-                _finish(function(cls), function.__name__)
+                if (call := _call(function(cls), function.__name__)) is not None:
+                    call.run()
             except SystemExit as error:  # unittest would let it end the run
                 raise FixtureFailed(f"{subject} called sys.exit({error.code!r}).") from error
 
@@ -242,21 +250,16 @@ SmokeTest.setUpClass = _safe_class_fixture(SmokeTest.__dict__["setUpClass"])  # 
 SmokeTest.tearDownClass = _safe_class_fixture(SmokeTest.__dict__["tearDownClass"])  # type: ignore[method-assign]
 
 
-def _finish(value: Any, name: str | None) -> None:
-    """Await what an ``async def`` returned; refuse what would never be run."""
-    if value is None:
-        return
+def _call(value: Any, name: str | None) -> coroutines.Call | None:
+    """Return what is left to do of an ``async def``; refuse what would never be run."""
     if inspect.isawaitable(value):
-        async_to_sync(_awaited)(value)
-    elif name is not None and (inspect.isgenerator(value) or inspect.isasyncgen(value)):
+        return coroutines.Call(value)
+    if name is not None and (inspect.isgenerator(value) or inspect.isasyncgen(value)):
         raise TypeError(
             f"{name} is a generator: it has a `yield`, so calling it runs none of its lines. "
             "Remove the `yield`; for a fixture, use setUp and addCleanup, or enterContext."
         )
-
-
-async def _awaited(value: Any) -> None:
-    await value
+    return None
 
 
 # -- what a test says of itself

@@ -7,20 +7,31 @@ have two verdicts.
 
 from __future__ import annotations
 
+import concurrent.futures.thread
+import ctypes
 import math
 import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from time import monotonic
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple, Protocol
 
+from .exceptions import TimedOut
 from .recorder import Problem, Recorder, stack_of
 from .results import TestResult
 
 
+class Subject(Protocol):
+    """What can be timed: a test, or a fixture."""
+
+    def id(self) -> str:
+        """Return its name, which is the same in every run."""
+
+
 class Stretch:
-    """Something that a thread does within a limit: a test, or a fixture."""
+    """Something that a thread does within a limit."""
 
     __slots__ = (
         "_claim",
@@ -34,7 +45,7 @@ class Stretch:
     )
 
     def __init__(
-        self, subject: Any, limit: float, start: float, started_at: datetime, thread: int
+        self, subject: Subject, limit: float, start: float, started_at: datetime, thread: int
     ) -> None:
         self.subject = subject
         self.limit = limit
@@ -67,42 +78,133 @@ class Stretch:
         return monotonic() - self.start
 
     def stack(self) -> str:
-        """Return where its thread stands right now, as a traceback is written."""
-        frame = sys._current_frames().get(self.thread)
-        return "" if frame is None else stack_of(frame)
+        """Return where it stands right now, as a traceback is written."""
+        call = getattr(self.subject, "call", None)
+        frames = (call.frames() if call else None) or _frames(self.thread)
+        return stack_of(frames) if frames else ""
 
     def result(self, test: Any, problem: Problem, **values: bool) -> TestResult:
         """Return the result of ``test``, which ends now, with ``problem``."""
         return Recorder.make(test, problem, self.started_at, self.elapsed(), **values)
 
 
-_stuck: dict[str, tuple[Stretch, threading.Thread]] = {}
-"""Tests that were let go and may still be running, by id; they are the whole process's."""
+def _frames(thread: int) -> list[FrameType]:
+    frame = sys._current_frames().get(thread)
+    frames: list[FrameType] = []
+    while frame is not None:
+        frames.insert(0, frame)
+        frame = frame.f_back
+    return frames
+
+
+# -- what was let go
+
+
+class LetGo(NamedTuple):
+    """A test or a fixture whose verdict stands, and whose thread may be stuck in it."""
+
+    name: str
+    stretch: Stretch
+    thread: threading.Thread
+
+
+MOST_STUCK = 64
+"""Threads that this process may carry on with stuck; then it starts no test any more."""
+
+_let_go: dict[str, LetGo] = {}
+"""By name, the whole process's."""
 
 
 def let_go(stretch: Stretch, thread: threading.Thread, abandon: Callable[[str], None]) -> None:
-    """Remember ``stretch`` until ``thread`` ends, and cut that off from its databases."""
-    name = _name(stretch.subject)
-    _stuck[name] = (stretch, thread)
-    reason = (
-        f"{name} is over its time, and what it does is no longer part of any run. "
+    """Cut ``thread`` off from its databases, end it if possible, and remember it if not."""
+    name = stretch.subject.id()
+    gone = _let_go[name] = LetGo(name, stretch, thread)
+    # Talking to a server takes time itself; the verdict must not wait for it.
+    threading.Thread(
+        target=_end, args=(gone, abandon), name="smoketest-abandons", daemon=True
+    ).start()
+
+
+def _end(gone: LetGo, abandon: Callable[[str], None]) -> None:
+    """Do what can be done to end a thread that is over its time."""
+    abandon(
+        f"{gone.name} is over its time, and what it does is no longer part of any run. "
         "Its databases are closed to it, so that nothing it still does can be kept. "
         "Look at the report of the run for where it stood when its time was up."
     )
-    # Talking to a server takes time itself; the verdict must not wait for it.
-    threading.Thread(target=abandon, args=(reason,), name="smoketest abandons", daemon=True).start()
+    call = getattr(gone.stretch.subject, "call", None)
+    if call is not None:
+        call.cancel()
+        _let_process_end(call.thread)
+    _interrupt(gone, call)
 
 
-def _name(subject: Any) -> str:
-    return subject.id() if hasattr(subject, "id") else "A fixture"
+def _let_process_end(ident: int | None) -> None:
+    """Keep Python from waiting at its exit for a loop's thread that may never end.
+
+    It is a thread of concurrent.futures, which are joined at the exit even where
+    they are daemons, and there is no public way to be left out of that.
+    """
+    queues: Any = getattr(concurrent.futures.thread, "_threads_queues", {})
+    for thread in [t for t in list(queues) if t.ident == ident]:
+        queues.pop(thread, None)
 
 
-def stuck_since(name: str) -> datetime | None:
-    """When the run of the test ``name`` began that is still under way; ``None`` if none is."""
-    if not _stuck or name not in _stuck:
+_PATIENCE = 10.0
+"""Seconds for which a thread is tried to be ended."""
+
+
+def _interrupt(gone: LetGo, call: Any) -> None:
+    """Raise ``TimedOut`` in the thread, but only where it runs the test's own code.
+
+    An exception that comes at a bad moment leaves a lock held for ever, say one of the
+    logging module, and with it the process is dead. In the test's own frame it does not.
+    """
+    file = getattr(sys.modules.get(type(gone.stretch.subject).__module__), "__file__", None)
+    if file is None:
+        return
+    until = monotonic() + _PATIENCE
+    pause = 0.001
+    while gone.thread.is_alive() and monotonic() < until:
+        for ident in (gone.stretch.thread, getattr(call, "thread", None)):
+            frame = sys._current_frames().get(ident or 0)
+            if frame is not None and frame.f_code.co_filename == file:
+                _raise_in_thread(ident)
+        gone.thread.join(pause)
+        pause = min(2 * pause, 0.25)
+
+
+def _raise_in_thread(ident: int | None) -> None:
+    # https://docs.python.org/3/c-api/init.html#c.PyThreadState_SetAsyncExc
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(ident or 0), ctypes.py_object(TimedOut)
+    )
+
+
+def stuck() -> list[LetGo]:
+    """Return what was let go and whose thread has not ended."""
+    for gone in list(_let_go.values()):
+        if not gone.thread.is_alive() and _let_go.get(gone.name) is gone:
+            del _let_go[gone.name]
+    return list(_let_go.values())
+
+
+def reason_not_to_start(name: str) -> str | None:
+    """Return why the test ``name`` must not be started in this process, or ``None``."""
+    if not _let_go:
         return None
-    stretch, thread = _stuck[name]
-    if thread.is_alive():
-        return stretch.started_at
-    _stuck.pop(name, None)
+    for gone in (others := stuck()):
+        if gone.name == name:
+            return (
+                f"Still running since {gone.stretch.started_at.isoformat(timespec='seconds')}, "
+                "when an earlier run gave it up. A second one beside it could only hang as "
+                "well. Look at the report of that run for where it stands; if it never ends, "
+                "only a restart of the process does away with it."
+            )
+    if len(others) >= MOST_STUCK:
+        return (
+            f"Not started: {len(others)} tests of earlier runs are stuck in this process, which "
+            "is as many as it may carry. Look at the reports of those runs for what they wait "
+            "for, and restart the process."
+        )
     return None

@@ -35,6 +35,12 @@ class Unit:
     fixtures: bool = False
     """Whether a class or module fixture stands around them."""
 
+    def id(self) -> str:
+        """Return a name for the fixtures around the tests."""
+        owner = _fixture_owner(type(self.tests[0][1]))
+        name = _class_name(owner) if isinstance(owner, type) else getattr(owner, "__name__", "")
+        return f"A fixture of {name}"
+
     @property
     def serial(self) -> bool:
         """Whether it must run alone."""
@@ -120,8 +126,8 @@ class UnitRunner:
     # -- one test
 
     def _run_alone(self, test: SmokeTest) -> None:
-        if (since := timeouts.stuck_since(test.id())) is not None:
-            self._host.deliver(None, self._delivery(test, _still_running(test, since)))
+        if (reason := timeouts.reason_not_to_start(test.id())) is not None:
+            self._host.deliver(None, self._delivery(test, _not_started(test, reason)))
             return
         try:
             test(self._recorder)
@@ -138,13 +144,17 @@ class UnitRunner:
 
     def _begin_fixture(self) -> None:
         limit = self._options.timeout
-        self._begin(timeouts.Stretch(_FIXTURE, limit, monotonic(), datetime.now(UTC), self._thread))
+        self._begin(
+            timeouts.Stretch(self.unit, limit, monotonic(), datetime.now(UTC), self._thread)
+        )
 
     def _begin(self, stretch: timeouts.Stretch) -> None:
         self.stretch = self._session.clock = stretch
         self._host.begin(stretch)
 
     def _emit(self, test: SmokeTest, result: TestResult) -> None:
+        if self._recorder.shouldStop:
+            return  # it was let go, and has its verdict
         delivery = self._delivery(test, result, self._recorder.lost_a_lock)
         self._host.deliver(self.stretch, delivery)
         if self.unit.fixtures:
@@ -167,7 +177,8 @@ class UnitRunner:
     def _run_with_fixtures(self) -> None:
         module = type(self.unit.tests[0][1]).__module__
         subject = f"{module}.setUpModule"
-        suite = unittest.TestSuite(test for _, test in self.unit.tests)
+        self._leave_out_what_is_stuck()
+        suite = unittest.TestSuite(test for _, test in self.rest())
         self._recorder = self._new_recorder()  # unittest keeps the last class in it
         self._begin_fixture()
         escaped: BaseException | None = None
@@ -179,6 +190,13 @@ class UnitRunner:
                 raise
             escaped = error
         self._host.deliver(self.stretch, *self._accounts_of_fixtures(escaped))
+
+    def _leave_out_what_is_stuck(self) -> None:
+        fixture = timeouts.reason_not_to_start(self.unit.id())
+        for _, test in self.rest():
+            reason = fixture or timeouts.reason_not_to_start(test.id())
+            if reason is not None:
+                self._host.deliver(None, self._delivery(test, _not_started(test, reason)))
 
     def _accounts_of_fixtures(self, escaped: BaseException | None) -> list[Delivery]:
         """Results for tests that a fixture kept from running, and for fixtures that came after."""
@@ -221,18 +239,9 @@ class UnitRunner:
         return (number, 1), test
 
 
-def _still_running(test: SmokeTest, since: datetime) -> TestResult:
-    message = (
-        f"Still running since {since.isoformat(timespec='seconds')}, when an earlier run gave it "
-        "up. A second one beside it could only hang as well. Look at the report of that run "
-        "for where it stands; only a restart of the process ends it."
-    )
-    problem = Problem(Outcome.ERRORED, message, "", "", 0)
+def _not_started(test: SmokeTest, reason: str) -> TestResult:
+    problem = Problem(Outcome.ERRORED, reason, "", "", 0)
     return Recorder.make(test, problem, datetime.now(UTC), 0.0, timed_out=True)
-
-
-_FIXTURE = object()
-"""The subject of a stretch that is a fixture's."""
 
 
 def _class_name(cls: type) -> str:

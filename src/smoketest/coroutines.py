@@ -1,0 +1,75 @@
+"""Runs what a test awaits, so that it can be looked at and cancelled from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+from collections.abc import Awaitable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from asgiref.sync import async_to_sync
+
+
+class Call:
+    """One call of an ``async def`` of a test.
+
+    The event loop runs on a thread of its own; what the coroutine does by
+    ``sync_to_async``, the ORM for one, happens on the test's thread meanwhile, and
+    so inside its transaction.
+    """
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self._awaitable = awaitable
+        self._task: asyncio.Task[Any] | None = None
+        self.thread: int | None = None
+        """The ident of the loop's thread, once it runs."""
+
+    def run(self) -> None:
+        """Wait for the end; raises what it raises."""
+        async_to_sync(self._await)()
+
+    async def _await(self) -> None:
+        self._task = asyncio.current_task()
+        self.thread = threading.get_ident()
+        await self._awaitable
+
+    def cancel(self) -> None:
+        """Cancel it, from any thread; does nothing if it has ended."""
+        if self._task is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def frames(self) -> list[FrameType]:
+        """Return where it stands: the outermost frame first."""
+        if self.thread is None:
+            return []
+        here = sys._current_frames().get(self.thread)
+        running = _until_loop(here)
+        return running or _suspended(self._awaitable)
+
+
+def _until_loop(frame: FrameType | None) -> list[FrameType]:
+    """The frames of a coroutine that runs right now; none while the loop waits for something."""
+    frames: list[FrameType] = []
+    while frame is not None and not _is_loop(frame):
+        frames.insert(0, frame)
+        frame = frame.f_back
+    return [] if any(f.f_globals.get("__name__") == "selectors" for f in frames) else frames
+
+
+def _is_loop(frame: FrameType) -> bool:
+    name: str = frame.f_globals.get("__name__") or ""
+    return name.startswith("asyncio.")
+
+
+def _suspended(awaitable: Any) -> list[FrameType]:
+    """The frames of a coroutine and of what it awaits, one inside the other."""
+    frames = []
+    while inspect.iscoroutine(awaitable) and awaitable.cr_frame is not None:
+        frames.append(awaitable.cr_frame)
+        awaitable = awaitable.cr_await
+    return frames
