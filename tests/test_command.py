@@ -13,7 +13,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, color
 from django.test import override_settings
 
 from smoketest import runner
@@ -36,11 +36,18 @@ SHOP = """
 READ, WRITE = "shop.smoke.Catalogue.test_read", "shop.smoke.Catalogue.test_write"
 
 
+class Terminal(io.StringIO):
+    """A stream that says of itself that a person looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Outcome:
     """What a call of the command printed, and the status it would have exited with."""
 
-    def __init__(self, *arguments: str) -> None:
-        self._out, self._err = io.StringIO(), io.StringIO()
+    def __init__(self, *arguments: str, stream: type[io.StringIO] = io.StringIO) -> None:
+        self._out, self._err = stream(), stream()
         self.status = self._call(arguments)
         self.out, self.err = self._out.getvalue(), self._err.getvalue()
 
@@ -240,10 +247,15 @@ def test_a_format_is_alone_on_stdout_at_any_verbosity(name: str) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_there_is_colour_only_on_a_terminal_or_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
+    # What Django asks of sys.stdout, which is pytest's here.
+    monkeypatch.setattr(color, "supports_color", lambda: True)
+    assert "\x1b[" in Outcome("-v2", stream=Terminal).out
     assert "\x1b[" not in Outcome("-v2").out
+    assert "\x1b[" not in Outcome("-v2", "--no-color", stream=Terminal).out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in Outcome("-v2", stream=Terminal).out
     assert "\x1b[" in Outcome("-v2", "--force-color").out
-    assert "\x1b[" not in Outcome("-v2", "--force-color", "--format", "text").out
+    assert "\x1b[" not in Outcome("--force-color", "--format", "text", stream=Terminal).out
 
 
 # -- the process

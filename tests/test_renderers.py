@@ -405,6 +405,7 @@ AXIOS = "application/json, text/plain, */*"
         ("text/html, application/json", "html"),
         ("application/json, text/html", "json"),
         ("text/html;version=9;q=0.2, text/html;q=0.9, application/json;q=0.5", "html"),
+        ("text/html;version=9;q=0.9, text/html;q=0.2, application/json;q=0.5", "json"),
         ("text/html;q=2, application/json;q=0.9", "html"),
         ("text/html;q=nan, application/json;q=0.9", "html"),
         ("image/png", "text"),
