@@ -86,9 +86,7 @@ def test_a_caller_alone_gets_a_run_of_its_own(turns: Sharing) -> None:
     assert turns.shared_run("k", lambda _: two, deadline=25) is two
 
 
-def test_a_run_gets_all_of_the_deadline_when_nobody_is_before_it(
-    turns: Sharing, clock: Clock
-) -> None:
+def test_a_run_gets_all_of_the_deadline_when_nobody_is_before_it(turns: Sharing) -> None:
     runs = Runs()
     runs.go_on.set()
     turns.shared_run("k", runs, deadline=25)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from django.conf import global_settings, settings
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.views.debug import SafeExceptionReporterFilter, get_default_exception_reporter_filter
 
@@ -144,8 +144,6 @@ def _secrets() -> set[str]:
     return {
         value
         for name, setting in _settings().items()
-        # Django's own default is in Django's source, so it is no secret.
-        if setting != getattr(global_settings, name, None)
         for value in _leaves(name, setting, is_secret)
         if value.lower() not in COMMONPLACE
     }

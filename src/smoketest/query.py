@@ -77,18 +77,16 @@ def parse(request: HttpRequest) -> Query:
 
 
 def parameters(request: HttpRequest) -> QueryDict:
-    """Return ``request.GET``; raise :class:`InvalidQuery` where it cannot be decoded.
+    """Return ``request.GET``; raise :class:`InvalidQuery` where Django will not read it.
 
-    The charset of the Content-Type header decides how, and it can be any codec that
-    Python has, "rot13" for one; and Django refuses more parameters than
-    DATA_UPLOAD_MAX_NUMBER_FIELDS.
+    It refuses more parameters than DATA_UPLOAD_MAX_NUMBER_FIELDS.
     """
     try:
         return request.GET
-    except (SuspiciousOperation, LookupError, ValueError) as error:
+    except SuspiciousOperation as error:
         raise InvalidQuery(
-            f"The query string cannot be read: {error}. Send it percent-encoded in UTF-8, "
-            f"with the parameters {', '.join(PARAMETERS)}."
+            f"The query string cannot be read: {error} "
+            f"Send fewer parameters. Known ones: {', '.join(PARAMETERS)}."
         ) from error
 
 
