@@ -60,7 +60,6 @@ def environment(folder: Path) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{folder / 'shop.sqlite3'}",
         "ANALYTICS_DATABASE_URL": f"sqlite:///{folder / 'analytics.sqlite3'}",
         "SMOKETEST_TOKENS": TOKEN,
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

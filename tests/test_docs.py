@@ -103,6 +103,7 @@ PROJECT = {
 }
 
 VOLATILE = [
+    (re.compile(r"^ *[~^]+\n", re.MULTILINE), ""),  # which Python draws where is its own affair
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+"), "<when>"),
     (re.compile(r"\d+\.\d+(e-\d+)?"), "<number>"),
     (re.compile(r'"pid": \d+'), '"pid": <number>'),

@@ -27,7 +27,7 @@ class Shop:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("DJANGO_", "SHOP_", "SMOKETEST_"))
-        } | {**databases, "PYTHONDONTWRITEBYTECODE": "1"}
+        } | databases
 
     def manage(self, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run ``manage.py`` with the arguments in ``line``."""
@@ -124,10 +124,12 @@ def test_shop_passes_on_a_database_server(
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_demonstration_shows_everything_and_leaves_no_process() -> None:
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nothing/here"], ids=["curl", "no curl"])
+def test_demonstration_shows_everything_and_leaves_no_process(path: str) -> None:
     demo = subprocess.Popen(
         [sys.executable, "demo.py"],
         cwd=EXAMPLE,
+        env={**os.environ, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

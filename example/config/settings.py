@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 
 import dj_database_url
+import django
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -93,7 +94,10 @@ MEDIA_ROOT = Path(os.environ.get("SHOP_MEDIA_ROOT", BASE_DIR / "media"))
 
 SHOP_PAYMENT_URL = os.environ.get("SHOP_PAYMENT_URL", "")
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # Without a token a caller sees verdict, counts and names, but no message and no traceback.
 SMOKETEST_TOKENS = listed("SMOKETEST_TOKENS")
