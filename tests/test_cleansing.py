@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from django.conf import settings
+from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.test import override_settings
 from django.views.debug import SafeExceptionReporterFilter, get_default_exception_reporter_filter
 
 from smoketest.cleansing import cleanse, cleanse_result, cleanser
 from smoketest.results import Outcome, Report, TestResult
+from tests.conftest import MakeApp
 
 STARS = "*" * 20
 PASSWORD = "p@ss'w/rd \"ü\\x"
@@ -57,7 +59,7 @@ def test_everything_below_a_telling_name_is_a_secret() -> None:
 
 
 def test_the_password_of_a_database_and_the_smoketest_tokens_are_secrets() -> None:
-    databases = {"default": {**settings.DATABASES["default"], "PASSWORD": "db-password-1"}}
+    databases = {"default": {**django_settings.DATABASES["default"], "PASSWORD": "db-password-1"}}
     with pytest.warns(UserWarning, match="Overriding setting DATABASES"):
         text = cleansed(
             "db-password-1 and token-0123456789",
@@ -155,15 +157,13 @@ def test_a_projects_own_filter_decides() -> None:
     assert text == r"\1# and hush-hush-hush"
 
 
-SPEAKING = TestResult(
-    id="a.b", outcome=Outcome.ERRORED, message="hush-hush", traceback="hush-hush", description="d"
-)
+SPEAKING = TestResult(id="a.b", outcome=Outcome.ERRORED, message="hush-hush", traceback="hush-hush")
 
 
 @override_settings(A_KEY="hush-hush")
 def test_a_report_is_cleansed_in_messages_and_tracebacks() -> None:
     (result,) = cleanse(Report.from_results([SPEAKING], selected=1)).results
-    assert (result.message, result.traceback, result.description) == (STARS, STARS, "d")
+    assert (result.message, result.traceback) == (STARS, STARS)
 
 
 @override_settings(A_KEY="hush-hush")
@@ -175,3 +175,22 @@ def test_a_report_that_says_nothing_is_not_copied() -> None:
     report = Report.from_results([TestResult(id="a.b", outcome=Outcome.PASSED)], selected=1)
     assert cleanse(report) is report
     assert cleanse_result(report.results[0]) is report.results[0]
+
+
+def test_the_command_hides_secrets_too(
+    settings: Any, make_app: MakeApp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.A_KEY = "hush-hush"
+    source = """
+        from smoketest import SmokeTest
+
+        class LoudTest(SmokeTest):
+            def test_loud(self):
+                raise ValueError("the key is hush-hush")
+    """
+    make_app("cshop", {"smoke.py": source})
+    with pytest.raises(SystemExit):
+        call_command("smoketest", verbosity=3)
+    printed = "".join(capsys.readouterr())
+    assert f"the key is {STARS}" in printed
+    assert "hush-hush" not in printed

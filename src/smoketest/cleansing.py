@@ -62,7 +62,7 @@ Cleanse = Callable[[str], str]
 
 
 def cleanse(report: Report) -> Report:
-    """Return ``report`` with every secret in its texts replaced by asterisks."""
+    """Return ``report`` with every secret in messages and tracebacks replaced by asterisks."""
     if not any(map(_talkative, report.results)):
         return report
     cleansed = cleanser()
@@ -81,7 +81,6 @@ def cleanse_result(result: TestResult, cleansed: Cleanse | None = None) -> TestR
         result,
         message=cleansed(result.message),
         traceback=cleansed(result.traceback),
-        description=cleansed(result.description),
     )
 
 
@@ -98,7 +97,7 @@ def cleanser() -> Cleanse:
 
 
 def _talkative(result: TestResult) -> bool:
-    return bool(result.message or result.traceback or result.description)
+    return bool(result.message or result.traceback)
 
 
 def _filter() -> SafeExceptionReporterFilter:

@@ -21,7 +21,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import classonlymethod
 from django.views.generic import View
 
-from smoketest import conf, query, renderers, runner, sharing
+from smoketest import conf, listing, query, renderers, runner, sharing
 from smoketest.access import Access, Denied, decide, trim
 from smoketest.cleansing import cleanse
 from smoketest.conf import settings
@@ -171,8 +171,7 @@ class IndexView(View):
                 "shows them its verdict only. Send the header 'Authorization: Bearer TOKEN'."
             )
         chosen = runner.select(asked.selection, self.get_options(asked))
-        ids = [candidate.id for candidate in chosen]
-        return _written(renderer, "".join(f"{id}\n" for id in ids), {"tests": ids}, 200)
+        return _written(renderer, listing.as_text(chosen), listing.as_json(chosen), 200)
 
     def _told(self, error: SmokeTestError) -> str:
         """Return what this caller may learn of ``error``, which may name what there is."""
@@ -184,7 +183,7 @@ class IndexView(View):
 
     def _refusal(self, status: int, message: str) -> HttpResponse:
         message = visible(message)
-        body = {"status": "FAIL", "error": message}
+        body = json.dumps({"status": "FAIL", "error": message}) + "\n"
         return _written(self._nearest_renderer(), f"FAIL\n{message}\n", body, status)
 
     def _note(self, error: SmokeTestError, *, status: int, cut_off: bool = False) -> HttpResponse:
@@ -233,12 +232,10 @@ def _report(
     return response
 
 
-def _written(
-    renderer: renderers.Renderer, text: str, data: dict[str, Any], status: int
-) -> HttpResponse:
-    """Return ``data`` to who asked for JSON of some kind, else ``text``."""
+def _written(renderer: renderers.Renderer, text: str, as_json: str, status: int) -> HttpResponse:
+    """Return ``as_json`` to who asked for JSON of some kind, else ``text``."""
     if "json" in renderer.media_type:
-        return _text(json.dumps(data) + "\n", renderers.get("json"), status)
+        return _text(as_json, renderers.get("json"), status)
     return _text(text, renderers.get("text"), status)
 
 

@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.color import no_style
 
 from smoketest import conf, listing, renderers, runner, terminal
+from smoketest.cleansing import cleanse
 from smoketest.exceptions import InvalidSelection, UnknownFormat
 from smoketest.options import Options
 from smoketest.results import Report, TestResult
@@ -75,7 +76,7 @@ class Command(BaseCommand):
                 self._list(selection, limits, options["format"])
                 return
             threads = set(threading.enumerate())
-            report = runner.run(selection, limits, on_result=self._on_result(options))
+            report = cleanse(runner.run(selection, limits, on_result=self._on_result(options)))
         self._write(self._rendered(report, renderer, options), self.stdout)
         self._exit(report, threads)
 
