@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
     "results exceptions options escaping",
-    "isolation selection recorder refusals wording",
+    "coroutines isolation selection recorder refusals wording",
     "timeouts client renderers.* listing terminal",
     "testcases renderers",
     "units unloadable smoketest",

@@ -101,9 +101,12 @@ class Schedule:
 
     def check_for_failfast(self, result: TestResult) -> None:
         """Raise ``Stopped`` if the run is to end at this result."""
-        bad = result.outcome in (Outcome.FAILED, Outcome.ERRORED)
-        if self.options.failfast and bad and not result.optional:
+        if self._ends_the_run(result):
             raise Stopped("The run stopped at its first failure")
+
+    def _ends_the_run(self, result: TestResult) -> bool:
+        bad = result.outcome in (Outcome.FAILED, Outcome.ERRORED)
+        return self.options.failfast and bad and not result.optional
 
     def deadline_reached(self) -> Stopped:
         """Return the exception for a run that is out of time."""
@@ -202,6 +205,8 @@ class ThreadedSchedule(Schedule):
         with self._settling:
             if stretch is None or stretch.take():
                 self._delivered.extend(deliveries)
+        if any(self._ends_the_run(delivery.result) for delivery in deliveries):
+            self.waiting.clear()  # now, before this worker takes the next
         self._wake()
 
     def end(self, worker: Worker) -> None:

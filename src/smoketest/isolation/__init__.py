@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from .contention import lost_a_lock
 from .lending import Lender
+from .limits import Clock, Limits
 from .session import (
-    Clock,
     Databases,
-    Limits,
     Rollback,
     Session,
     guarded_thread,

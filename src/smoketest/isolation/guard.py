@@ -14,9 +14,9 @@ query comes too late for a test that begins with ``with atomic():``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic
@@ -24,12 +24,45 @@ from django.db.utils import DatabaseError, Error, InterfaceError
 
 from ..exceptions import Refused
 from .lending import Kept, Lender
+from .limits import Clock, Limits
 from .statements import changes_the_session, transaction_statement
 
-if TYPE_CHECKING:
-    from .session import Rollback, Session
-
 TransactionState = dict[str, Any]
+
+
+class Frame(Protocol):
+    """A stretch of work that is rolled back as a whole: a test, or a class with its fixtures."""
+
+    subject: str
+    databases: frozenset[str] | None
+    lasting: bool
+    begun: bool
+    copies: Sequence[GuardedConnection]
+
+    def state_before(self, connection: GuardedConnection) -> TransactionState | None:
+        """What Django knew of the transaction before the frame; ``None`` of an outermost one."""
+
+
+class Owner(Protocol):
+    """The session of a thread, as its connections see it."""
+
+    limits: Limits
+    lender: Lender | None
+    clock: Clock | None
+    ended: str | None
+
+    def __hash__(self) -> int:
+        """A session is itself only."""
+
+    @property
+    def frame(self) -> Frame:
+        """The innermost frame; raises ``Refused`` where there is none."""
+
+    def remaining(self) -> float:
+        """Seconds that a transaction which begins now may take."""
+
+    def patience(self) -> float:
+        """When, on the monotonic clock, a wait for a free connection is in vain."""
 
 
 def _marker() -> Any:
@@ -58,7 +91,7 @@ class Level:
 
     __slots__ = ("frame", "savepoint")
 
-    def __init__(self, frame: Rollback, savepoint: str | None) -> None:
+    def __init__(self, frame: Frame, savepoint: str | None) -> None:
         self.frame = frame
         self.savepoint = savepoint
 
@@ -79,7 +112,7 @@ def _refuse_transaction_statements(
 class GuardedConnection(BaseDatabaseWrapper):
     """What the guarded classes of all vendors share; see the module's docstring."""
 
-    _smoke_session: Session
+    _smoke_session: Owner
     _smoke_levels: list[Level]
     _smoke_busy: bool
     _smoke_original: type[BaseDatabaseWrapper]
@@ -89,7 +122,7 @@ class GuardedConnection(BaseDatabaseWrapper):
     """Whether it was inside the caller's transaction already."""
     _smoke_own: bool
     """Whether it was not connected before: what connects is the session's, to close."""
-    _smoke_in_use: threading.Lock
+    _smoke_in_use: threading.RLock
     """Held while a statement runs, so that another thread can tell."""
     _smoke_connected: tuple[str, ...]
     """Names of the fields that connecting set, which go with the connection."""
@@ -108,6 +141,26 @@ class GuardedConnection(BaseDatabaseWrapper):
 
     # -- being guarded, and no longer
 
+    def come_under(self, owner: Owner, original: type[BaseDatabaseWrapper]) -> None:
+        """Begin to be guarded for ``owner``, without any traffic."""
+        state = {name: getattr(self, name) for name in _STATE_FIELDS}
+        state["execute_wrappers"] = self.execute_wrappers
+        self.__dict__.update(
+            _smoke_session=owner,
+            _smoke_levels=[],
+            _smoke_busy=False,
+            _smoke_original=original,
+            _smoke_before=state,
+            _smoke_outer=self.in_atomic_block,
+            _smoke_own=self.connection is None,
+            _smoke_in_use=threading.RLock(),
+            _smoke_connected=(),
+            _smoke_kept=False,
+            _smoke_changed=False,
+            execute_wrappers=[*self.execute_wrappers, _refuse_transaction_statements],
+        )
+        self.__dict__.update(self._smoke_start())
+
     def release(self) -> None:
         """Become Django's connection again, closed if the session had opened it."""
         self._smoke_busy = True
@@ -117,7 +170,7 @@ class GuardedConnection(BaseDatabaseWrapper):
                 super().close()
         self.__dict__.update(self._smoke_before)
         self.__class__ = self._smoke_original
-        for name in _OWN_FIELDS:
+        for name in [name for name in self.__dict__ if name.startswith("_smoke_")]:
             del self.__dict__[name]
 
     @contextmanager
@@ -143,14 +196,14 @@ class GuardedConnection(BaseDatabaseWrapper):
             state[name] = list(state[name])
         return state
 
-    def undo(self, frame: Rollback) -> None:
+    def undo(self, frame: Frame) -> None:
         """Roll back what happened in ``frame``, and forget what Django noted meanwhile."""
         try:
             while self._smoke_levels and self._smoke_levels[-1].frame is frame:
                 level = self._smoke_levels.pop()
                 self._undo_level(level)
         finally:
-            state = frame.states.get(self)
+            state = frame.state_before(self)
             if state is not None:
                 self.__dict__.update(state)
             else:
@@ -158,12 +211,12 @@ class GuardedConnection(BaseDatabaseWrapper):
             if self.connection is not None and not self._smoke_levels:
                 self._smoke_give_back()
 
-    def is_untouched(self, frame: Rollback) -> bool:
+    def is_untouched(self, frame: Frame) -> bool:
         """Whether there is nothing to undo: Django knows only that a transaction is open."""
         return (
             not self._smoke_levels
             and not self._smoke_outer
-            and not frame.states
+            and frame.state_before(self) is None
             and self.connection is None
             and self.in_atomic_block
             and self.commit_on_exit
@@ -226,7 +279,7 @@ class GuardedConnection(BaseDatabaseWrapper):
 
     # -- where the connection comes from, and goes to
 
-    def _smoke_obtain(self, frame: Rollback) -> None:
+    def _smoke_obtain(self, frame: Frame) -> None:
         """Connect, or take a connection over from another test of the run."""
         lender = self._smoke_session.lender
         kept = None
@@ -239,7 +292,7 @@ class GuardedConnection(BaseDatabaseWrapper):
             self._smoke_connected = tuple(kept.fields)
             self._smoke_kept = True
 
-    def _smoke_borrow(self, lender: Lender, frame: Rollback) -> Kept | None:
+    def _smoke_borrow(self, lender: Lender, frame: Frame) -> Kept | None:
         session, clock = self._smoke_session, self._smoke_session.clock
         waits = lender.would_wait(session, self.alias, frame.databases)
         if waits and clock is not None:
@@ -331,7 +384,7 @@ class GuardedConnection(BaseDatabaseWrapper):
         finally:
             self._smoke_busy = False
 
-    def _smoke_open_level(self, frame: Rollback) -> None:
+    def _smoke_open_level(self, frame: Frame) -> None:
         frame.begun = True
         if self.connection is None:
             self._smoke_obtain(frame)
@@ -390,7 +443,7 @@ class GuardedConnection(BaseDatabaseWrapper):
             "that is undone earlier, use a transaction.atomic() block."
         )
 
-    def _refuse_alias(self, frame: Rollback) -> NoReturn:
+    def _refuse_alias(self, frame: Frame) -> NoReturn:
         raise Refused(
             f"{frame.subject} used the database {self.alias!r}, which its `databases` does not "
             f"name. A test touches only what it declares, so that what it may lock is known. "
@@ -451,65 +504,11 @@ class GuardedConnection(BaseDatabaseWrapper):
 
     def copy(self, alias: str | None = None) -> Any:
         """Return a second connection that is guarded and rolled back as well."""
-        wrapper = super().copy(alias)
-        wrapper.__class__ = self._smoke_original
-        copy = adopt(wrapper, self._smoke_session)
+        copy: GuardedConnection = super().copy(alias)
+        copy.come_under(self._smoke_session, self._smoke_original)
         frame = self._smoke_session.frame
         frame.copies = [*frame.copies, copy]
         return copy
 
 
 _STATE_FIELDS = tuple(_pristine())
-_OWN_FIELDS = tuple(
-    name for name in GuardedConnection.__annotations__ if name.startswith("_smoke_")
-)
-_guarded_classes: dict[type[BaseDatabaseWrapper], type[GuardedConnection]] = {}
-
-
-def guarded_class(original: type[BaseDatabaseWrapper]) -> type[GuardedConnection]:
-    """Return the guarded subclass of a backend's ``DatabaseWrapper``; made once for each."""
-    if original not in _guarded_classes:
-        bases = (_vendor_guard(original.vendor), original)
-        _guarded_classes[original] = type(f"Guarded{original.__name__}", bases, {})
-    return _guarded_classes[original]
-
-
-def _vendor_guard(vendor: str) -> type[GuardedConnection]:
-    if vendor == "postgresql":
-        from .postgresql import PostgreSQLGuard
-
-        return PostgreSQLGuard
-    if vendor == "mysql":
-        from .mysql import MySQLGuard
-
-        return MySQLGuard
-    if vendor == "sqlite":
-        from .sqlite import SQLiteGuard
-
-        return SQLiteGuard
-    return GuardedConnection
-
-
-def adopt(wrapper: BaseDatabaseWrapper, session: Session) -> GuardedConnection:
-    """Guard ``wrapper`` for ``session``, without any traffic, and return it."""
-    state = {name: getattr(wrapper, name) for name in _STATE_FIELDS}
-    state["execute_wrappers"] = wrapper.execute_wrappers
-    original = type(wrapper)
-    wrapper.__dict__.update(
-        _smoke_session=session,
-        _smoke_levels=[],
-        _smoke_busy=False,
-        _smoke_original=original,
-        _smoke_before=state,
-        _smoke_outer=wrapper.in_atomic_block,
-        _smoke_own=wrapper.connection is None,
-        _smoke_in_use=threading.Lock(),
-        _smoke_connected=(),
-        _smoke_kept=False,
-        _smoke_changed=False,
-        execute_wrappers=[*wrapper.execute_wrappers, _refuse_transaction_statements],
-    )
-    wrapper.__class__ = guarded_class(original)
-    guarded = cast(GuardedConnection, wrapper)
-    guarded.__dict__.update(guarded._smoke_start())
-    return guarded

@@ -5,43 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import monotonic
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..exceptions import Refused
-from . import guard, scope, threads
+from . import scope, threads
+from .guard import GuardedConnection, TransactionState
 from .lending import Lender
+from .limits import Clock, Limits
+from .vendors import adopt
 
 Databases = Collection[str] | Literal["__all__"]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a test may cost a database, in seconds."""
-
-    lock_timeout: float = 2.0
-    """How long a statement may wait for a lock."""
-    timeout: float = 10.0
-    """How long a statement may run where nobody measures the test's time."""
-
-
-class Clock(Protocol):
-    """The time that is left of what the thread does now."""
-
-    expires: float
-    """On the monotonic clock."""
-
-    def pause(self) -> None:
-        """Stop counting: the test waits for the run itself."""
-
-    def resume(self) -> None:
-        """Count on."""
 
 
 class Session:
@@ -65,11 +44,11 @@ class Session:
         self.frames: list[Rollback] = []
         self.ended: str | None = None
         """Why the thread may use no database any more."""
-        self.connections: list[guard.GuardedConnection] = []
+        self.connections: list[GuardedConnection] = []
 
     def guard(self, wrappers: Collection[BaseDatabaseWrapper]) -> None:
         """Guard ``wrappers`` until :meth:`close`."""
-        self.connections += [guard.adopt(wrapper, self) for wrapper in wrappers]
+        self.connections += [adopt(wrapper, self) for wrapper in wrappers]
 
     @property
     def frame(self) -> Rollback:
@@ -196,9 +175,9 @@ class Rollback:
     begun = False
     """Whether a database was used."""
     ended = False
-    states: Mapping[guard.GuardedConnection, guard.TransactionState] = MappingProxyType({})
+    states: Mapping[GuardedConnection, TransactionState] = MappingProxyType({})
     """What Django knew of the transactions before, where another frame stands around."""
-    copies: Sequence[guard.GuardedConnection] = ()
+    copies: Sequence[GuardedConnection] = ()
     """Second connections that the test made by ``connection.copy()``."""
     strays: dict[int, Session] | None = None
     """Sessions of other threads that the test has use a database, by their idents."""
@@ -207,6 +186,10 @@ class Rollback:
         self.subject = subject
         self.databases = None if databases == "__all__" else frozenset(databases)
         self.lasting = lasting
+
+    def state_before(self, connection: GuardedConnection) -> TransactionState | None:
+        """What Django knew of the transaction before; ``None`` of an outermost frame."""
+        return self.states.get(connection)
 
     def __enter__(self) -> Rollback:
         session: Session | None = getattr(_current, "session", None)
@@ -236,7 +219,7 @@ class Rollback:
         """Whether this is the thread that the frame was entered on."""
         return getattr(_current, "session", None) is self._session
 
-    def connection_elsewhere(self, alias: str) -> guard.GuardedConnection:
+    def connection_elsewhere(self, alias: str) -> GuardedConnection:
         """Return this thread's connection, in a transaction that is rolled back with the frame."""
         session = self._stray(threading.get_ident())
         for connection in session.connections:
