@@ -277,3 +277,11 @@ def test_keys_of_a_report_are_those_that_the_reference_lists(project: Project) -
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_architecture_page_names_every_room() -> None:
+    page = (ROOT / "docs/explanation/architecture.md").read_text()
+    house = ROOT / "src/smoketest"
+    files = {f"`{file.stem}`" for file in house.glob("[!_]*.py")}
+    wings = {f"`{file.parent.name}/`" for file in house.glob("*/__init__.py")}
+    assert {room for room in files | wings if room not in page} == set()
