@@ -250,3 +250,11 @@ def test_no_check_connects_to_a_database() -> None:
         with database(kind):
             found()
             assert connections["other"].connection is None
+
+
+def test_a_database_that_cannot_even_be_made_is_left_to_djangos_own_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = {**connections.settings["other"], "ENGINE": "no.such.engine"}
+    monkeypatch.setitem(connections.settings, "third", wrong)
+    assert checks.check_databases() == []

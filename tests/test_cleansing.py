@@ -139,6 +139,10 @@ def test_an_empty_secret_key_is_no_obstacle() -> None:
     assert cleansed("fine", SECRET_KEY="") == "fine"
 
 
+class ForeignFilter:
+    """Has none of what Django's filter has besides its documented methods."""
+
+
 @pytest.fixture
 def _no_cached_filter() -> Iterator[None]:
     get_default_exception_reporter_filter.cache_clear()  # type: ignore[attr-defined]
@@ -155,6 +159,16 @@ def test_a_projects_own_filter_decides() -> None:
         A_KEY="hush-hush-hush",
     )
     assert text == r"\1# and hush-hush-hush"
+
+
+@pytest.mark.usefixtures("_no_cached_filter")
+def test_a_filter_that_is_not_made_from_djangos_is_replaced_by_it() -> None:
+    text = cleansed(
+        "hush-hush-hush",
+        DEFAULT_EXCEPTION_REPORTER_FILTER="tests.test_cleansing.ForeignFilter",
+        A_KEY="hush-hush-hush",
+    )
+    assert text == STARS
 
 
 SPEAKING = TestResult(id="a.b", outcome=Outcome.ERRORED, message="hush-hush", traceback="hush-hush")
