@@ -11,6 +11,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -176,6 +177,7 @@ def test_foreign_import_is_found() -> None:
     assert found == ["results imports django", "results imports smoketest"]
 
 
+@cache
 def house() -> Modules:
     """The modules of the package as they are."""
     return {
