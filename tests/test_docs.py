@@ -2,8 +2,8 @@
 
 The examples of each page are run in a small project, in the order of the page:
 
-- ```` ```python ```` whose first line is a comment with a path is a file of that
-  project. ``config/settings.py`` is added to; any other file is replaced.
+- A block whose first line is a comment with a path is a file of that project.
+  ``config/settings.py`` is added to; any other file is replaced.
 - ```` ```console ```` runs the lines that begin with ``$ python manage.py``, and
   compares what they print with what stands below them. A line ``...`` stands for
   any number of lines. Times, dates and this machine's names are not compared.
@@ -29,8 +29,8 @@ from smoketest.conf import RELEASE_VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
-RUNS = re.compile(r"python manage\.py (smoketest|test|check|shell)\b")
-FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
+RUNS = re.compile(r"python (manage\.py (smoketest|test|check|shell)|-m pytest)\b")
+FILE = re.compile(r"# ((?:\w+/)*\w+\.(?:py|ini))\n")
 
 PROJECT = {
     "manage.py": """
@@ -162,7 +162,8 @@ INSTALLED = 'INSTALLED_APPS += ["smoketest"]\n'
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.startswith(("DJANGO_", "SMOKETEST_")) and name not in RELEASE_VARIABLES
+    if not name.startswith(("DJANGO_", "SMOKETEST_", "PYTEST_", "COV_"))
+    and name not in RELEASE_VARIABLES
 } | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "100"}
 
 
@@ -247,7 +248,7 @@ def test_every_python_example_compiles(page: Path) -> None:
 def test_every_command_prints_what_the_page_shows(page: Path, project: Project) -> None:
     for block in blocks(page):
         file = FILE.match(block.text)
-        if block.language == "python" and file:
+        if file:
             project.add(file[1], block.text)
         if block.language == "console":
             for command, expected in commands(block):
