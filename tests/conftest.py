@@ -22,6 +22,7 @@ from typing import Any, NoReturn, Protocol
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.db import connections
 from django.test import override_settings
 
 from tests import servers
@@ -46,6 +47,16 @@ class MakeApp(Protocol):
     def __call__(
         self, name: str, files: Mapping[str, str] = ..., *, installed_as: str | None = ...
     ) -> Path: ...
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Close what the test before has left open.
+
+    ``django_db`` keeps the connection; at the next request a test without a database
+    would be asked for its state, and pytest-django refuses that.
+    """
+    connections.close_all()
 
 
 @pytest.fixture(params=VENDORS)
