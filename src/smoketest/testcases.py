@@ -9,9 +9,11 @@ import unittest
 from collections.abc import Callable, Collection
 from contextvars import copy_context
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
 
+from django.db import connections
 from django.test import SimpleTestCase
 from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
@@ -48,7 +50,10 @@ class SmokeTest(SimpleTestCase):
     """
 
     databases: Collection[str] | Literal["__all__"] = "__all__"  # type: ignore[assignment]
-    """Aliases that the test may use; another one is an error that names it."""
+    """Aliases that the test may use; another one is an error that names it.
+
+    ``"replica:ro"`` is the alias ``replica``, and the server refuses to write to it.
+    """
     timeout: float | None = None
     """Seconds for setUp, test and tearDown together; ``None`` is ``SMOKETEST_TIMEOUT``."""
     tags: Collection[str] = frozenset()
@@ -315,7 +320,17 @@ def _check_databases(test: SmokeTest) -> None:
             f"{test.id()} has databases = {test.databases!r}, which is a string and no set of "
             f'aliases. Write databases = {{{test.databases!r}}}, or "__all__" for every one.'
         )
-    test._validate_databases()  # type: ignore[attr-defined]
+    named, _ = isolation.aliases(test.databases)
+    if unknown := sorted(named - set(connections)):
+        raise ValueError(
+            f"{test.id()} names {unknown[0]!r} in its `databases`, and settings.DATABASES has no "
+            f"such alias. It has {', '.join(map(repr, connections))}.{_near(unknown[0])}"
+        )
+
+
+def _near(alias: str) -> str:
+    matches = get_close_matches(alias, list(connections), n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 # -- decorators

@@ -19,6 +19,7 @@ from .session import (
     Databases,
     Rollback,
     Session,
+    aliases,
     guarded_thread,
     must_run_inline,
     new_lender,
@@ -32,6 +33,7 @@ __all__ = [
     "Limits",
     "Rollback",
     "Session",
+    "aliases",
     "guarded_thread",
     "lost_a_lock",
     "must_run_inline",
@@ -47,8 +49,9 @@ def rolled_back(
     """Return a context manager that rolls back what its block does to any database.
 
     ``subject`` names the test in messages; an alias that ``databases`` does not
-    name is refused. Blocks nest: an inner one is rolled back to where it began.
-    ``lasting`` says that the block is a fixture's, which outlives a single test.
-    Entering sends nothing. Leaving raises what made a rollback impossible.
+    name is refused, and so is a write to one that it names as ``alias:ro``.
+    Blocks nest: an inner one is rolled back to where it began. ``lasting`` says
+    that the block is a fixture's, which outlives a single test. Entering sends
+    nothing. Leaving raises what made a rollback impossible.
     """
     return Rollback(subject, databases, lasting)

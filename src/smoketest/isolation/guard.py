@@ -35,6 +35,7 @@ class Frame(Protocol):
 
     subject: str
     databases: frozenset[str] | None
+    read_only: frozenset[str]
     lasting: bool
     begun: bool
     copies: Sequence[GuardedConnection]
@@ -422,6 +423,11 @@ class GuardedConnection(BaseDatabaseWrapper):
         with self._as_outside():
             self._rollback()
             super().set_autocommit(True)
+
+    @property
+    def _smoke_read_only(self) -> bool:
+        """Whether the server is to refuse writes in the transaction that begins now."""
+        return self.alias in self._smoke_session.frame.read_only
 
     def _smoke_remaining(self) -> float:
         """Seconds that the transaction which begins now may take."""

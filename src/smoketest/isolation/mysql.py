@@ -26,7 +26,8 @@ class MySQLGuard(GuardedConnection):
     def _smoke_begin(self) -> None:
         self._smoke_xa = f"'smoketest-{os.getpid()}-{next(_numbers)}'"
         self._smoke_thread_id = self.connection.thread_id()
-        self._smoke_send(*self._smoke_limits(), f"XA START {self._smoke_xa}")
+        mode = ["SET TRANSACTION READ ONLY"] if self._smoke_read_only else []
+        self._smoke_send(*self._smoke_limits(), *mode, f"XA START {self._smoke_xa}")
         self.autocommit = False
 
     def _smoke_limits(self) -> list[str]:

@@ -64,6 +64,8 @@ class PostgreSQLGuard(GuardedConnection):
         }
         if self.pg_version >= 170000:  # type: ignore[attr-defined]
             limits["transaction_timeout"] = rest
+        if self._smoke_read_only:
+            limits["transaction_read_only"] = 1
         return "; ".join(f"SET LOCAL {name} = {value}" for name, value in limits.items())
 
     def _smoke_execute(self, sql: str) -> None:

@@ -182,10 +182,16 @@ class Rollback:
     strays: dict[int, Session] | None = None
     """Sessions of other threads that the test has use a database, by their idents."""
 
+    read_only: frozenset[str] = frozenset()
+    """Aliases that the test only reads."""
+
     def __init__(self, subject: str, databases: Databases, lasting: bool) -> None:
         self.subject = subject
-        self.databases = None if databases == "__all__" else frozenset(databases)
         self.lasting = lasting
+        self.databases: frozenset[str] | None = None
+        """Aliases that the test may use; ``None`` is every one."""
+        if databases != "__all__":
+            self.databases, self.read_only = aliases(databases)
 
     def state_before(self, connection: GuardedConnection) -> TransactionState | None:
         """What Django knew of the transaction before; ``None`` of an outermost frame."""
@@ -236,12 +242,17 @@ class Rollback:
             own = self._session
             session = Session(own.limits, own.deadline, own.lender)
             session.clock = own.clock
-            databases = "__all__" if self.databases is None else self.databases
-            session.frames = [Rollback(self.subject, databases, lasting=self.lasting)]
+            session.frames = [self._twin()]
             self.strays[ident] = session
             if self.ended:
                 session.ended = f"{self.subject} has ended. {_TOO_LATE}"
         return session
+
+    def _twin(self) -> Rollback:
+        """Return the same frame for another thread."""
+        twin = Rollback(self.subject, "__all__", self.lasting)
+        twin.databases, twin.read_only = self.databases, self.read_only
+        return twin
 
     def end_strays(self, reason: str) -> None:
         """Roll back and close what other threads have begun, whatever they are doing."""
@@ -258,6 +269,12 @@ class Rollback:
             if self._own:
                 _current.session = None
                 self._session.close()
+
+
+def aliases(databases: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the aliases that ``databases`` names, and those of them that it marks ``:ro``."""
+    read_only = frozenset(name.removesuffix(":ro") for name in databases if name.endswith(":ro"))
+    return frozenset(databases) - {f"{name}:ro" for name in read_only} | read_only, read_only
 
 
 def usable_connections() -> list[BaseDatabaseWrapper]:

@@ -24,22 +24,33 @@ class SQLiteGuard(GuardedConnection):
     https://www.sqlite.org/c3ref/set_authorizer.html
     """
 
+    _smoke_pragmas: dict[str, int]
+    """What is changed for a test, as it was before."""
+
     def _smoke_begin(self) -> None:
-        driver = self.connection
-        milliseconds = int(
-            1000 * min(self._smoke_session.limits.lock_timeout, self._smoke_session.remaining())
-        )
-        (self._smoke_busy_timeout,) = driver.execute("PRAGMA busy_timeout").fetchone()
-        driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        session = self._smoke_session
+        patience = min(session.limits.lock_timeout, session.remaining())
+        # interrupt() does not wake a statement that waits for a lock; this ends it.
+        self._smoke_set_pragmas(busy_timeout=int(1000 * patience))
+        if self._smoke_read_only:
+            self._smoke_set_pragmas(query_only=1)
         super()._smoke_begin()
-        driver.set_authorizer(_authorize)
+        self.connection.set_authorizer(_authorize)
+
+    def _smoke_set_pragmas(self, **pragmas: int) -> None:
+        before = self.__dict__.setdefault("_smoke_pragmas", {})
+        for name, value in pragmas.items():
+            (before[name],) = self.connection.execute(f"PRAGMA {name}").fetchone()
+            self.connection.execute(f"PRAGMA {name} = {value}")
 
     def _smoke_rollback(self) -> None:
         driver = self.connection
         driver.set_authorizer(None)
         if driver.in_transaction:
             driver.execute("ROLLBACK")
-        driver.execute(f"PRAGMA busy_timeout = {self._smoke_busy_timeout}")
+        while self._smoke_pragmas:
+            name, value = self._smoke_pragmas.popitem()
+            driver.execute(f"PRAGMA {name} = {value}")
         self.autocommit = True
 
     def sever(self) -> None:
