@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -101,13 +102,16 @@ def _refuse_transaction_statements(
     execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
     connection: GuardedConnection = context["connection"]
+    text = sql if isinstance(sql, str) else str(sql)
     if not connection._smoke_busy:
-        text = sql if isinstance(sql, str) else str(sql)
-        if statement := transaction_statement(text):
-            connection._refuse(f"executed {statement.upper()!r}")
-        connection._smoke_changed |= changes_the_session(text)
+        connection.check_statement(text)
     with connection._smoke_in_use:
-        return execute(sql, params, many, context)
+        try:
+            return execute(sql, params, many, context)
+        except Error as error:
+            if connection.is_refusal(error):
+                connection.refuse(f"executed {shorten(text, 60)!r}, which would outlive it,", error)
+            raise
 
 
 class GuardedConnection(BaseDatabaseWrapper):
@@ -138,7 +142,6 @@ class GuardedConnection(BaseDatabaseWrapper):
         _savepoint: Callable[[str], None]
         _savepoint_rollback: Callable[[str], None]
         _savepoint_commit: Callable[[str], None]
-        _rollback: Callable[[], None]
 
     # -- being guarded, and no longer
 
@@ -152,7 +155,7 @@ class GuardedConnection(BaseDatabaseWrapper):
             _smoke_busy=False,
             _smoke_original=original,
             _smoke_before=state,
-            _smoke_outer=self.in_atomic_block,
+            _smoke_outer=self._is_in_transaction(),
             _smoke_own=self.connection is None,
             _smoke_in_use=threading.RLock(),
             _smoke_connected=(),
@@ -162,9 +165,12 @@ class GuardedConnection(BaseDatabaseWrapper):
         )
         self.__dict__.update(self._smoke_start())
 
+    def _is_in_transaction(self) -> bool:
+        """Whether the caller is in a transaction, or in the mode where one is always open."""
+        return self.in_atomic_block or (self.connection is not None and not self.autocommit)
+
     def release(self) -> None:
         """Become Django's connection again, closed if the session had opened it."""
-        self._smoke_busy = True
         self._smoke_forget()
         if self._smoke_own:
             with self._as_outside(), suppress(DatabaseError, InterfaceError):
@@ -178,14 +184,28 @@ class GuardedConnection(BaseDatabaseWrapper):
     def _as_outside(self) -> Iterator[None]:
         """Let Django's own methods see a connection outside of any transaction."""
         state = self.transaction_state()
-        busy, self._smoke_busy = self._smoke_busy, True
         self.in_atomic_block = False
         self.savepoint_ids, self.atomic_blocks = [], []
         self.needs_rollback = False
         try:
-            yield
+            with self._smoke_by_itself():
+                yield
         finally:
             self.__dict__.update(state)
+
+    @contextmanager
+    def _smoke_by_itself(self) -> Iterator[None]:
+        """What the block does is not the test's: it is not refused, and no wrapper sees it.
+
+        A wrapper may send statements of its own, which would come before the begin.
+        """
+        busy, self._smoke_busy = self._smoke_busy, True
+        wrappers, self.execute_wrappers = self.execute_wrappers, []
+        try:
+            yield
+        finally:
+            wrappers += self.execute_wrappers  # what a receiver of connection_created has added
+            self.execute_wrappers = wrappers
             self._smoke_busy = busy
 
     # -- frames
@@ -241,14 +261,14 @@ class GuardedConnection(BaseDatabaseWrapper):
         return state
 
     def _undo_level(self, level: Level) -> None:
-        self._smoke_busy = True
         try:
-            if level.savepoint is None:
-                self._smoke_rollback()
-            else:
-                self.needs_rollback = False
-                self._savepoint_rollback(level.savepoint)
-                self._savepoint_commit(level.savepoint)
+            with self._smoke_by_itself():
+                if level.savepoint is None:
+                    self._smoke_rollback()
+                else:
+                    self.needs_rollback = False
+                    self._savepoint_rollback(level.savepoint)
+                    self._savepoint_commit(level.savepoint)
         except Exception as error:
             self._smoke_drop()
             if level.savepoint is None and self._smoke_is_lost(error):
@@ -258,8 +278,6 @@ class GuardedConnection(BaseDatabaseWrapper):
                     "Look into the server's log for the reason."
                 ) from error
             raise
-        finally:
-            self._smoke_busy = False
 
     def _smoke_is_lost(self, error: Exception) -> bool:
         return isinstance(error, (self.Database.OperationalError, self.Database.InterfaceError))
@@ -377,13 +395,10 @@ class GuardedConnection(BaseDatabaseWrapper):
         levels = self._smoke_levels
         if levels and levels[-1].frame is frame:
             if self.connection is None or self.closed_in_transaction:
-                self._refuse("used a connection that had been closed in its transaction")
+                self.refuse("used a connection that had been closed in its transaction")
             return
-        self._smoke_busy = True
-        try:
+        with self._smoke_by_itself():
             self._smoke_open_level(frame)
-        finally:
-            self._smoke_busy = False
 
     def _smoke_open_level(self, frame: Frame) -> None:
         frame.begun = True
@@ -441,13 +456,24 @@ class GuardedConnection(BaseDatabaseWrapper):
 
     # -- what a test must not do
 
-    def _refuse(self, what: str) -> NoReturn:
+    def check_statement(self, sql: str) -> None:
+        """Refuse ``sql`` if it would end the transaction, and note what outlives one."""
+        if statement := transaction_statement(sql):
+            self.refuse(f"executed {statement.upper()!r}")
+        self._smoke_changed |= changes_the_session(sql)
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether ``error`` is the server's way to refuse a commit."""
+        return False
+
+    def refuse(self, what: str, cause: Exception | None = None) -> NoReturn:
+        """Raise ``Refused`` for a test that did ``what``, such as ``"called commit()"``."""
         raise Refused(
             f"{self._smoke_session.frame.subject} {what} on the database {self.alias!r}. "
             "What a smoke test does is rolled back at its end, in one transaction that must "
             "stay open until then. Leave the end of the transaction to the test; for a part "
             "that is undone earlier, use a transaction.atomic() block."
-        )
+        ) from cause
 
     def _refuse_alias(self, frame: Frame) -> NoReturn:
         raise Refused(
@@ -460,26 +486,48 @@ class GuardedConnection(BaseDatabaseWrapper):
     def commit(self) -> None:
         """Refused."""
         if not self._smoke_busy:
-            self._refuse("called commit()")
+            self.refuse("called commit()")
         super().commit()
 
     def rollback(self) -> None:
         """Refused."""
         if not self._smoke_busy:
-            self._refuse("called rollback()")
+            self.refuse("called rollback()")
         super().rollback()
 
     def _commit(self) -> None:
         if not self._smoke_busy:
-            self._refuse("called _commit()")
+            self.refuse("called _commit()")
         super()._commit()  # type: ignore[misc]
+
+    def _rollback(self) -> None:
+        if not self._smoke_busy:
+            self.refuse("called _rollback()")
+        super()._rollback()  # type: ignore[misc]
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if not self._smoke_busy:
+            self.refuse("called _set_autocommit()")
+        super()._set_autocommit(autocommit)  # type: ignore[misc]
+
+    def connect(self) -> None:
+        """Refused: the new connection would not be in the test's transaction."""
+        if not self._smoke_busy:
+            self.refuse("called connect()")
+        super().connect()
+
+    def _nodb_cursor(self) -> NoReturn:
+        self.refuse("connected to the server without its database")
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        self.refuse("copied or pickled the connection")
 
     def set_autocommit(
         self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False
     ) -> None:
         """Refused."""
         if not self._smoke_busy:
-            self._refuse("called set_autocommit()")
+            self.refuse("called set_autocommit()")
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
 
     def get_autocommit(self) -> bool:
@@ -493,7 +541,7 @@ class GuardedConnection(BaseDatabaseWrapper):
         if not self._smoke_busy:
             if not self._smoke_levels:
                 return  # nothing is open
-            self._refuse("closed the connection")
+            self.refuse("closed the connection")
         super().close()
 
     def close_if_unusable_or_obsolete(self) -> None:

@@ -10,11 +10,12 @@ import itertools
 import os
 from contextlib import suppress
 
+from . import drivers
 from .guard import GuardedConnection
 
 _numbers = itertools.count(1)
-_NO_SUCH_XA = 1305, 1397
-"""SAVEPOINT does not exist; XAER_NOTA: the server has rolled it back already."""
+_XAER_RMFAIL = 1399
+"""What the server says to whatever would commit."""
 
 
 class MySQLGuard(GuardedConnection):
@@ -22,13 +23,16 @@ class MySQLGuard(GuardedConnection):
 
     _smoke_xa: str
     _smoke_thread_id: int
+    _smoke_autocommit: bool
+    """Whether the connection was in autocommit mode before."""
 
     def _smoke_begin(self) -> None:
         self._smoke_xa = f"'smoketest-{os.getpid()}-{next(_numbers)}'"
         self._smoke_thread_id = self.connection.thread_id()
         mode = ["SET TRANSACTION READ ONLY"] if self._smoke_read_only else []
         self._smoke_send(*self._smoke_limits(), *mode, f"XA START {self._smoke_xa}")
-        self.autocommit = False
+        self._smoke_autocommit, self.autocommit = self.autocommit, False
+        drivers.guard(self.connection, self)
 
     def _smoke_limits(self) -> list[str]:
         # A connection of the caller's keeps its session variables; one of the
@@ -48,13 +52,18 @@ class MySQLGuard(GuardedConnection):
 
     def _smoke_rollback(self) -> None:
         xa = self._smoke_xa
+        drivers.release(self.connection)
         try:
             self._smoke_send(f"XA END {xa}", f"XA ROLLBACK {xa}")
         except self.Database.Error:
             # After a deadlock the server has marked it for rollback already, and
             # says so at XA END; the rollback itself is still to be sent.
             self._smoke_send(f"XA ROLLBACK {xa}")
-        self.autocommit = True
+        self.autocommit = self._smoke_autocommit
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether the server refused to commit an XA transaction in the middle."""
+        return error.args[:1] == (_XAER_RMFAIL,)
 
     def _smoke_send(self, *statements: str) -> None:
         """Send ``statements`` in one round trip, where the driver can."""

@@ -9,16 +9,20 @@ from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
+from . import drivers
 from .guard import GuardedConnection
 
+_REFUSAL = (
+    "django-smoketest: COMMIT is refused inside a smoke test, because what the test does is "
+    "rolled back at its end. Leave the end of the transaction to the test."
+)
 # A WITH HOLD cursor is materialised at COMMIT, and a failing query aborts the
 # commit: https://www.postgresql.org/docs/current/sql-declare.html. left() of
 # something that is only known at run time keeps the cast from being folded, and
 # failing, at DECLARE. It needs no privilege and works in READ ONLY transactions.
 _NO_COMMIT = (
     "DECLARE smoketest_no_commit NO SCROLL CURSOR WITH HOLD FOR "
-    "SELECT ('django-smoketest: COMMIT is refused inside a smoke test'"
-    " || left(pg_backend_pid()::text, 0))::int"
+    f"SELECT ('{_REFUSAL}' || left(pg_backend_pid()::text, 0))::int"
 )
 _CANCEL_TIMEOUT = 2.0
 """Seconds that asking the server to cancel may take, over a network that may be dead."""
@@ -30,30 +34,52 @@ class PostgreSQLGuard(GuardedConnection):
     _smoke_socket: socket.socket | None = None
     """The connection's socket by a descriptor of our own: the driver may close its one,
     and the number may then be another's."""
+    _smoke_driver_before: dict[str, Any]
+    """Attributes of the driver's connection, to put back."""
 
     @property
     def pool(self) -> Any:
         """None for a connection of its own: a run never takes one from the site's pool."""
         return None if self._smoke_own else super().pool  # type: ignore[misc]
 
-    def _smoke_begin(self) -> None:
-        driver = self.connection
-        if is_psycopg3:
-            driver.autocommit = False
-            level = driver.isolation_level
-            mode = f" ISOLATION LEVEL {level.name.replace('_', ' ')}" if level else ""
-            self._smoke_execute(f"BEGIN{mode}; {self._smoke_limits()}; {_NO_COMMIT}")
-        else:
-            super()._smoke_begin()
-            with driver.cursor() as cursor:
-                cursor.execute(f"{self._smoke_limits()}; {_NO_COMMIT}")
-        self.autocommit = False
-
     def connect(self) -> None:
         """Connect, and keep a hold of the socket for :meth:`sever`."""
         super().connect()
         self._smoke_forget()
         self._smoke_socket = socket.socket(fileno=os.dup(self.connection.fileno()))
+
+    # -- begin and end
+
+    def _smoke_begin(self) -> None:
+        self._smoke_guard_driver()
+        options = self.settings_dict["OPTIONS"]
+        level = self.isolation_level.name if "isolation_level" in options else ""  # type: ignore[attr-defined]
+        mode = f" ISOLATION LEVEL {level.replace('_', ' ')}" if level else ""
+        self._smoke_execute(f"BEGIN{mode}; {self._smoke_limits()}; {_NO_COMMIT}")
+        if is_psycopg3:
+            drivers.guard(self.connection, self)
+        self.autocommit = False
+
+    def _smoke_guard_driver(self) -> None:
+        """Set up the driver for a transaction that it has not begun itself."""
+        driver = self.connection
+        changed: dict[str, Any] = {
+            "cursor_factory": drivers.guarded_cursor(driver.cursor_factory or self._smoke_cursor())
+        }
+        if is_psycopg3:
+            # Should the test end our transaction, all that psycopg begins by itself
+            # is read-only.
+            changed |= {"autocommit": False, "read_only": True}
+        else:
+            # psycopg2 sends nothing of its own then, neither BEGIN nor COMMIT.
+            changed |= {"autocommit": True}
+        self._smoke_driver_before = {name: getattr(driver, name) for name in changed}
+        for name, value in changed.items():
+            setattr(driver, name, value)
+
+    def _smoke_cursor(self) -> type:
+        cursor: type = self.Database.extensions.cursor
+        return cursor
 
     def _smoke_limits(self) -> str:
         rest = max(1, int(1000 * self._smoke_remaining()))  # 0 would switch the limit off
@@ -70,6 +96,10 @@ class PostgreSQLGuard(GuardedConnection):
 
     def _smoke_execute(self, sql: str) -> None:
         """Send several statements at once; psycopg's own begin takes only one."""
+        if not is_psycopg3:
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql)
+            return
         from psycopg import errors
         from psycopg.pq import ExecStatus
 
@@ -79,9 +109,20 @@ class PostgreSQLGuard(GuardedConnection):
 
     def _smoke_rollback(self) -> None:
         driver = self.connection
-        driver.rollback()
-        driver.autocommit = True
-        self.autocommit = True
+        drivers.release(driver)
+        if is_psycopg3:
+            driver.rollback()
+        else:
+            self._smoke_execute("ROLLBACK")
+        for name, value in self._smoke_driver_before.items():
+            setattr(driver, name, value)
+        self.autocommit = self._smoke_driver_before["autocommit"]
+
+    # -- what the server says, and what it is told
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether COMMIT has met the cursor that cannot be materialised."""
+        return _REFUSAL in str(error)
 
     def _smoke_forget(self) -> None:
         held, self._smoke_socket = self._smoke_socket, None

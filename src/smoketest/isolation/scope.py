@@ -14,6 +14,9 @@ class Scope(Protocol):
     def is_on_its_own_thread(self) -> bool:
         """Whether this is the thread that it was begun on."""
 
+    def guard(self, wrapper: Any) -> None:
+        """Guard a connection that was made on its own thread."""
+
     def connection_elsewhere(self, alias: str) -> Any:
         """Return the guarded connection of this thread, which is not its own."""
 

@@ -225,6 +225,10 @@ class Rollback:
         """Whether this is the thread that the frame was entered on."""
         return getattr(_current, "session", None) is self._session
 
+    def guard(self, wrapper: BaseDatabaseWrapper) -> None:
+        """Guard a connection that was made on the frame's own thread, in the middle of it."""
+        self._session.guard([wrapper])
+
     def connection_elsewhere(self, alias: str) -> GuardedConnection:
         """Return this thread's connection, in a transaction that is rolled back with the frame."""
         session = self._stray(threading.get_ident())

@@ -53,6 +53,13 @@ class SQLiteGuard(GuardedConnection):
             driver.execute(f"PRAGMA {name} = {value}")
         self.autocommit = True
 
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether the authorizer has denied it."""
+        return "not authorized" in str(error)
+
+    def _smoke_is_lost(self, error: Exception) -> bool:
+        return isinstance(error, sqlite3.ProgrammingError) or super()._smoke_is_lost(error)
+
     def sever(self) -> None:
         """Interrupt the running statement, roll back, and deny everything from then on."""
         driver = self.connection

@@ -16,8 +16,7 @@ _ENDS_TRANSACTION = re.compile(
     + r"""(?P<statement>
         commit | end | abort | begin | start\s+transaction | xa | prepare\s+transaction
       | rollback (?! \s+ (?:work\s+|transaction\s+)? to \b)
-      | set \s+ (?:(?:session|local|@@(?:session\.|local\.)?)\s*)? autocommit
-      | set \s+ @@ (?:session\.|local\.)? autocommit
+      | set \s+ (?:[^;']*,\s*)? (?:session\s+|local\s+|@@(?:session\.|local\.)?)? autocommit
       | close \s+ (?:all | "?smoketest_no_commit"?)
     )\b""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
@@ -43,8 +42,13 @@ def transaction_statement(sql: str) -> str | None:
 
 
 _CHANGES_SESSION = re.compile(
-    r"""\b(?: pg_(?:try_)?advisory_lock | get_lock | prepare | listen | deallocate | discard )\b
-      | (?:^|;) \s* set \s+ (?!local\b|transaction\b|constraints\b)""",
+    r"""\b(?: pg_(?:try_)?advisory_lock(?:_shared)? | get_lock | set_config ) \s* \(
+      | @ \w+ \s* :=
+      | (?:^|;) \s* (?:
+            prepare | listen | deallocate | discard | use | handler
+          | create \s+ (?:or\s+replace\s+)? temporary
+          | set \s+ (?!local\b|transaction\b|constraints\b)
+        ) \b""",
     re.IGNORECASE | re.VERBOSE,
 )
 

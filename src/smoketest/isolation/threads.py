@@ -35,6 +35,13 @@ class _ScopedConnections(ConnectionHandler):
             return super().__getitem__(alias)
         return own.connection_elsewhere(alias)
 
+    def create_connection(self, alias: str) -> Any:
+        wrapper = super().create_connection(alias)
+        own = scope.current()
+        if own is not None and own.is_on_its_own_thread():
+            own.guard(wrapper)  # the test has deleted the one that was there
+        return wrapper
+
 
 def install() -> None:
     """Put the hooks in place, once in the life of the process."""

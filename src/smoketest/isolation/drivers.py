@@ -1,0 +1,100 @@
+"""Below Django: what a test must not do with the driver's connection, refused in words.
+
+The server refuses a commit from whatever layer it comes. It cannot refuse a rollback,
+nor tell what follows one in the same string from honest work; and its own words say
+nothing about smoke tests. So the driver's connection is guarded as well while a test's
+transaction is open, where the driver's classes are Python's: psycopg, mysqlclient, PyMySQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .guard import GuardedConnection
+
+# Methods of drivers that end the transaction, or make it another's; each driver has some.
+_REFUSED = (
+    "autocommit",
+    "begin",
+    "change_user",
+    "commit",
+    "rollback",
+    "set_autocommit",
+    "tpc_begin",
+    "tpc_commit",
+    "tpc_prepare",
+    "tpc_rollback",
+)
+
+
+def guard(driver: Any, connection: GuardedConnection) -> None:
+    """Guard ``driver``, which is what ``connection`` has below it, until :func:`release`."""
+    original: Any = type(driver)
+    driver.__class__ = guarded_class(original)
+    driver._smoke_guard = connection
+
+
+def release(driver: Any) -> None:
+    """Let ``driver`` be as it was; does nothing to one that is not guarded."""
+    if driver.__dict__.pop("_smoke_guard", None) is not None:
+        driver.__class__ = type(driver).__base__
+
+
+@cache
+def guarded_class(original: Any) -> type:
+    """Return a guarded subclass of a driver's connection class.
+
+    It has no other base: Python lets the class of an object be swapped for one of
+    the same layout only.
+    """
+    names = [name for name in _REFUSED if hasattr(original, name)]
+    methods = {name: _refused(original, name) for name in names}
+    if hasattr(original, "query"):  # mysqlclient and PyMySQL: everything passes through it
+        methods["query"] = _checking(original, "query", lambda driver: driver)
+    if hasattr(original, "_read_query_result"):  # PyMySQL, which reconnects by itself
+        methods["connect"] = _refused(original, "connect")
+        methods["ping"] = lambda self, reconnect=False: original.ping(self, False)
+    return type(original.__name__, (original,), {**methods, "__module__": __name__})
+
+
+@cache
+def guarded_cursor(original: Any) -> type:
+    """Return a subclass of a PostgreSQL driver's cursor class, which asks its connection first."""
+    names = ("callproc", "copy", "execute", "executemany", "stream")
+    methods = {
+        name: _checking(original, name, lambda cursor: cursor.connection)
+        for name in names
+        if hasattr(original, name)
+    }
+    return type(original.__name__, (original,), {**methods, "__module__": __name__})
+
+
+def _refused(original: type, name: str) -> Any:
+    def method(self: Any, *args: Any, **kwargs: Any) -> None:
+        self._smoke_guard.refuse(f"called the driver's {name}()")
+
+    attribute = getattr(original, name)
+    return property(attribute.fget, method) if isinstance(attribute, property) else method
+
+
+def _checking(original: type, name: str, driver_of: Callable[[Any], Any]) -> Callable[..., Any]:
+    function = getattr(original, name)
+
+    @wraps(function)
+    def method(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = getattr(driver_of(self), "_smoke_guard", None)
+        if connection is not None:
+            connection.check_statement(_text(statement))
+        return function(self, statement, *args, **kwargs)
+
+    return method
+
+
+def _text(statement: Any) -> str:
+    if isinstance(statement, bytes | bytearray):
+        return statement.decode(errors="replace")
+    as_string = getattr(statement, "as_string", None)  # psycopg's sql.SQL
+    return as_string(None) if as_string else str(statement)
