@@ -1,0 +1,185 @@
+"""Every way out of a smoke test's transaction, on real servers, in threads as in production."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from smoketest import SmokeTest, scheduling
+from smoketest.options import Options
+from smoketest.results import Outcome, TestResult
+from tests.conftest import MakeApp, Outside
+from tests.escapes import TABLE, Escape
+from tests.testapp.models import Item, Part
+
+OPTIONS = Options(parallel=1, timeout=10, lock_timeout=1)
+ALIASES = ("default", "other")
+
+ITEMS = "SELECT name FROM testapp_item ORDER BY name"
+PARTS = "SELECT label FROM testapp_part ORDER BY label"
+# Whatever else can be left: it is compared as it was before the test.
+TRACES = {
+    "sqlite": (
+        "SELECT type, name, sql FROM sqlite_master ORDER BY name",
+        "PRAGMA user_version",
+        "PRAGMA journal_mode",
+    ),
+    "postgresql": (
+        (
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' ORDER BY 1, 2"
+        ),
+        "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+        "SELECT gid FROM pg_prepared_xacts",
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory'",
+    ),
+    "mysql": (
+        (
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = database() ORDER BY 1, 2"
+        ),
+        (
+            "SELECT table_name, index_name FROM information_schema.statistics"
+            " WHERE table_schema = database() ORDER BY 1, 2"
+        ),
+        "XA RECOVER",
+    ),
+}
+SESSIONS = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    "mysql": "SELECT count(*) FROM information_schema.processlist"
+    " WHERE db = database() AND id <> connection_id()",
+}
+# What a session of the run's own could hand down from one test to the next.
+INHERITED = {
+    "sqlite": "SELECT count(*) FROM sqlite_temp_master",
+    "postgresql": "SELECT (SELECT count(*) FROM pg_prepared_statements WHERE from_sql)"
+    " + (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
+    " + (SELECT count(*) FROM pg_class WHERE relname = 'passing')"
+    " + (current_setting('statement_timeout') = '4321ms')::int",
+    "mysql": "SELECT (@passing IS NOT NULL) + (@@sql_mode LIKE '%ANSI%')"
+    " + (IS_USED_LOCK('passing') IS NOT NULL) + (@@foreign_key_checks = 0)",
+}
+
+
+class Following(SmokeTest):
+    """Runs after the escape, on the same thread and connections."""
+
+    __test__ = False  # pytest: it is run below
+
+    def test_next(self) -> None:
+        self.assertEqual(list(Item.objects.values_list("name", flat=True)), ["kept"])
+        self.assertFalse(Item.objects.using("other").exists())
+        for alias in ALIASES:
+            item = Item.objects.using(alias).create(name="following")
+            Part.objects.using(alias).create(item=item, label="following")
+        connection = connections["default"]
+        with connection.cursor() as cursor:
+            cursor.execute(INHERITED[connection.vendor])
+            self.assertEqual(cursor.fetchone(), (0,), "inherited from the test before")
+
+
+def run(*classes: type[SmokeTest]) -> list[TestResult]:
+    """Run the one test of each of ``classes``, one after another on one worker."""
+    tests = [cls(next(n for n in dir(cls) if n.startswith("test_"))) for cls in classes]
+    results, _ = scheduling.execute(tests, OPTIONS, monotonic() + 30, lambda result: None)
+    return results
+
+
+def look(outside: Outside, entry: Escape, vendor: str) -> dict[str, Any]:
+    """What is committed, by query."""
+    seen: dict[str, Any] = {}
+    for alias in ALIASES:
+        for query in (ITEMS, PARTS, *TRACES[vendor]):
+            seen[f"{alias}: {query}"] = outside(query, alias)
+    if query := entry.trace.get(vendor, ""):
+        seen[query] = outside(query)
+    if vendor == "mysql" and outside("SHOW TABLES LIKE 'leftover'"):
+        seen["rows of a table of the test's own"] = outside("SELECT * FROM leftover")
+    return seen
+
+
+@contextmanager
+def prepared(outside: Outside, entry: Escape, vendor: str) -> Iterator[None]:
+    for statement in (
+        "INSERT INTO testapp_item (name) VALUES ('kept')",
+        "INSERT INTO testapp_part (item_id, label) SELECT id, 'kept' FROM testapp_item",
+        *entry.before.get(vendor, ()),
+    ):
+        outside(statement)
+    try:
+        yield
+    finally:
+        for statement in entry.after.get(vendor, ()):
+            outside(statement)
+
+
+@pytest.fixture
+def moving(make_app: MakeApp, vendor: str, outside: Outside) -> Iterator[None]:
+    """An app with a migration, which has been run."""
+    make_app(
+        "moving",
+        {
+            "models.py": """
+                from django.db import models
+
+                class Mover(models.Model):
+                    id = models.BigAutoField(primary_key=True)
+                """,
+            "migrations/0001_initial.py": """
+                from django.db import migrations, models
+
+                class Migration(migrations.Migration):
+                    operations = [
+                        migrations.CreateModel(
+                            "Mover", [("id", models.BigAutoField(primary_key=True))]
+                        )
+                    ]
+                """,
+        },
+    )
+    call_command("migrate", "moving", verbosity=0)
+    connections.close_all()
+    yield
+    call_command("migrate", "moving", "zero", verbosity=0)
+    outside("DROP TABLE django_migrations")
+
+
+CASES = [
+    pytest.param(entry, vendor, id=f"{entry.name}-{vendor}")
+    for entry in TABLE
+    for vendor in entry.expected
+]
+
+
+@pytest.mark.parametrize(("entry", "vendor"), CASES, indirect=["vendor"])
+def test_escape_ends_as_the_table_says(
+    entry: Escape, vendor: str, outside: Outside, request: pytest.FixtureRequest
+) -> None:
+    if vendor in entry.needs and not outside(entry.needs[vendor]):
+        pytest.skip(f"this server cannot do it: {entry.does}")
+    if "APP zero" in entry.does:
+        request.getfixturevalue("moving")
+    expected = entry.expected[vendor]
+    escaping = type("Escaping", (SmokeTest,), {"test_escape": entry.body})
+    with prepared(outside, entry, vendor):
+        before = look(outside, entry, vendor)
+        result, following = run(escaping, Following)
+        after = look(outside, entry, vendor)
+    if expected.kind == "refused":
+        assert expected.words in result.message
+        assert result.outcome is Outcome.ERRORED
+    else:
+        assert result.outcome is Outcome.PASSED, result.traceback
+    if expected.kind == "escapes":
+        assert before != after
+        return
+    assert before == after
+    assert following.outcome is Outcome.PASSED, following.traceback
