@@ -12,10 +12,11 @@ from typing import cast
 from . import discovery, scheduling
 from .options import Options
 from .results import Report, TestResult
+from .scheduling import Stopped
 from .selection import Candidate, Selection
 from .testcases import SmokeTest
 
-__all__ = ["Options", "run", "select"]
+__all__ = ["Options", "Stopped", "run", "select"]
 
 EVERYTHING = Selection()
 DEFAULTS = Options()
@@ -35,18 +36,23 @@ def run(
     options: Options = DEFAULTS,
     on_result: Callable[[TestResult], None] = lambda result: None,
     on_start: Callable[[list[str]], None] = lambda ids: None,
+    on_begin: Callable[[str], None] = lambda id: None,
 ) -> Report:
     """Run the selected tests and return the report; whatever they write is rolled back.
 
-    Both callbacks are called on this thread: ``on_start`` with the ids before any
-    test runs, ``on_result`` as each test ends. Raises ``InvalidSelection`` before
-    any test runs; what goes wrong later is in the report.
+    ``on_start`` is called with the ids before any test runs, and ``on_result`` as each
+    test ends, both on this thread; ``on_begin`` is called with the id of each test on
+    the thread that begins it. ``on_result`` may raise :class:`Stopped`, once, to end the
+    run. Raises ``InvalidSelection`` before any test runs; what goes wrong later is in
+    the report.
     """
     started_at, start = datetime.now(UTC), monotonic()
     selected = select(selection, options)
     on_start([candidate.id for candidate in selected])
     tests = [cast(SmokeTest, candidate.test) for candidate in selected]
-    results, interrupted = scheduling.execute(tests, options, start + options.deadline, on_result)
+    results, interrupted = scheduling.execute(
+        tests, options, start + options.deadline, on_result, on_begin
+    )
     return Report.from_results(
         results,
         selected=len(selected),

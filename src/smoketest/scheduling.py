@@ -24,10 +24,14 @@ from .testcases import SmokeTest
 from .units import Delivery, Place, Unit, UnitRunner, divide
 
 OnResult = Callable[[TestResult], None]
+OnBegin = Callable[[str], None]
 
 
 class Stopped(Exception):
-    """The run ends before its tests do; ``str(stopped)`` says why."""
+    """The run ends before its tests do; ``str(stopped)`` says why.
+
+    ``on_result`` may raise it, once: what runs beside is cut off, and reported too.
+    """
 
     def __init__(self, why: str, *, account_for_rest: bool = False) -> None:
         super().__init__(why)
@@ -36,16 +40,22 @@ class Stopped(Exception):
 
 
 def execute(
-    tests: Sequence[SmokeTest], options: Options, deadline: float, on_result: OnResult
+    tests: Sequence[SmokeTest],
+    options: Options,
+    deadline: float,
+    on_result: OnResult,
+    on_begin: OnBegin = lambda id: None,
 ) -> tuple[list[TestResult], bool]:
     """Run ``tests``; return the results in the order of ``tests``, and whether interrupted.
 
     ``deadline`` is on the monotonic clock; at it, what runs is cut off and what
-    has not started is not. ``on_result`` is called on this thread as tests end.
+    has not started is not. ``on_result`` is called on this thread as tests end,
+    ``on_begin`` with the id of each test on the thread that begins it.
     """
     isolation.refuse_nested_run()
     inline = isolation.must_run_inline()
-    schedule = (InlineSchedule if inline else ThreadedSchedule)(tests, options, deadline, on_result)
+    kind = InlineSchedule if inline else ThreadedSchedule
+    schedule = kind(tests, options, deadline, on_result, on_begin)
     interrupted = False
     try:
         schedule.run()
@@ -64,12 +74,18 @@ class Schedule:
     """The results of one run, and the ways in which it can end early."""
 
     def __init__(
-        self, tests: Sequence[SmokeTest], options: Options, deadline: float, on_result: OnResult
+        self,
+        tests: Sequence[SmokeTest],
+        options: Options,
+        deadline: float,
+        on_result: OnResult,
+        on_begin: OnBegin,
     ) -> None:
         self.options = options
         self.deadline = deadline
         self._tests = tests
         self._on_result = on_result
+        self._on_begin = on_begin
         self._results: dict[Place, TestResult] = {}
 
     def run(self) -> None:
@@ -98,6 +114,11 @@ class Schedule:
         """Keep a result that is final, and pass it on."""
         self._results[place] = result
         self._on_result(result)
+
+    def begin(self, stretch: timeouts.Stretch) -> None:
+        """Pass on that a test begins."""
+        if isinstance(stretch.subject, SmokeTest):
+            self._on_begin(stretch.subject.id())
 
     def check_for_failfast(self, result: TestResult) -> None:
         """Raise ``Stopped`` if the run is to end at this result."""
@@ -130,9 +151,6 @@ class InlineSchedule(Schedule):
                 if monotonic() >= self.deadline:
                     raise self.deadline_reached()
 
-    def begin(self, stretch: timeouts.Stretch) -> None:
-        """Nobody watches."""
-
     def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
         """Keep the results; nothing ran beside them that could have held a lock."""
         for delivery in deliveries:
@@ -144,9 +162,14 @@ class ThreadedSchedule(Schedule):
     """Runs on workers: beside one another what may, then alone what must."""
 
     def __init__(
-        self, tests: Sequence[SmokeTest], options: Options, deadline: float, on_result: OnResult
+        self,
+        tests: Sequence[SmokeTest],
+        options: Options,
+        deadline: float,
+        on_result: OnResult,
+        on_begin: OnBegin,
     ) -> None:
-        super().__init__(tests, options, deadline, on_result)
+        super().__init__(tests, options, deadline, on_result, on_begin)
         self.waiting: deque[Unit] = deque()
         self.lender = isolation.new_lender(options.max_connections)
         self._workers: set[Worker] = set()
@@ -197,6 +220,7 @@ class ThreadedSchedule(Schedule):
 
     def begin(self, stretch: timeouts.Stretch) -> None:
         """See to it that the clock is looked at when ``stretch`` expires."""
+        super().begin(stretch)
         if stretch.expires < self._wakes_at:
             self._wake()
 
