@@ -91,6 +91,8 @@ class Lender:
             kept.close()
 
     def _may_lend(self, borrower: Hashable, alias: str, wanted: frozenset[str]) -> bool:
+        if len(self._held) < min(self._most.values()):
+            return True  # there is one of each for everybody
         held = {who: set(aliases) for who, aliases in self._held.items()}
         held.setdefault(borrower, set()).add(alias)
         left = {
