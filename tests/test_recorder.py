@@ -876,12 +876,12 @@ def test_stack_of_a_thread_begins_at_the_test() -> None:
 
     class StackTest(SmokeTest):
         def test_it(self) -> None:
-            stacks.append(stack_of(sys._getframe()))
+            stacks.append(stack_of([sys._getframe()]))
 
     thread = threading.Thread(target=StackTest("test_it").run)
     thread.start()
     thread.join()
     [stack] = stacks
     assert stack.startswith("Stack at that moment (most recent call last):\n")
-    assert stack.endswith("stacks.append(stack_of(sys._getframe()))\n")
+    assert stack.endswith("stacks.append(stack_of([sys._getframe()]))\n")
     assert len(stack.splitlines()) == 3

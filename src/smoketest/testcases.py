@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import sys
 import unittest
 from collections.abc import Callable, Collection
 from contextvars import copy_context
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from django.db import connections
 from django.test import SimpleTestCase
@@ -75,9 +78,11 @@ class SmokeTest(SimpleTestCase):
         _modified_settings: ClassVar[Any]
 
     _specs: ClassVar[dict[str, Spec]] = {}
-    _fixture: ClassVar[isolation.Rollback | None] = None
     call: coroutines.Call | None = None
     """The ``async def`` that is awaited now, or was last."""
+    _fixtures: ClassVar[WeakSet[isolation.Rollback]]
+    """What rolls back the fixtures of the class: one while its tests run, and one more for
+    each thread that hangs in one of them while another runs the rest."""
     _rollback: isolation.Rollback
     _over: bool
     """Whether nothing but cleanups is left to do."""
@@ -85,10 +90,11 @@ class SmokeTest(SimpleTestCase):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._specs = {}
-        cls._fixture = None
+        cls._fixtures = WeakSet()
         for name in ("setUpClass", "tearDownClass"):
-            if name in cls.__dict__:
-                setattr(cls, name, _safe_class_fixture(cls.__dict__[name]))
+            fixture = inspect.getattr_static(cls, name)  # a mixin's too
+            if not isinstance(fixture, _SafeClassFixture):
+                setattr(cls, name, _SafeClassFixture(name, fixture))
 
     @cached_property
     def client(self) -> SmokeClient:  # type: ignore[override]
@@ -130,7 +136,7 @@ class SmokeTest(SimpleTestCase):
         In a context of its own, so that an activated language or time zone does
         not reach the next test.
         """
-        self._rollback = isolation.rolled_back(self.id(), self.databases)
+        self._rollback = isolation.rolled_back(self.id(), _aliases(self.databases))
         return copy_context().run(self._in_this_context, partial(function, *args, **kwargs))
 
     def _in_this_context(self, function: Callable[[], T]) -> T:
@@ -184,7 +190,7 @@ class SmokeTest(SimpleTestCase):
     def setUpClass(cls) -> None:
         """Prepare what all tests of the class share; it is rolled back after the last one."""
         before = dict(cls.__dict__)
-        cls.setUpTestData()
+        _finish(cls.setUpTestData(), "setUpTestData")
         for name, value in list(cls.__dict__.items()):
             if value is not before.get(name):
                 # Each test gets its own copy, as in Django's TestCase.
@@ -202,13 +208,22 @@ class SmokeTest(SimpleTestCase):
     def has_class_fixtures(cls) -> bool:
         """Whether the tests of this class must run one after another on one thread."""
         return any(
-            getattr(cls, name).__func__ is not SmokeTest.__dict__[name].__func__
+            getattr(getattr(cls, name), "__func__", None) is not getattr(SmokeTest, name).__func__
             for name in ("setUpClass", "tearDownClass", "setUpTestData")
         ) or bool(cls._overridden_settings or cls._modified_settings)
 
     @classmethod
+    def doClassCleanups(cls) -> None:  # noqa: N802 - unittest names it
+        """Run the cleanups of the class, and then roll back what its fixtures did."""
+        super().doClassCleanups()
+        try:
+            cls._end_fixture()
+        except Exception:  # noqa: BLE001 - unittest reports what is in that list
+            cls.tearDown_exceptions.append(sys.exc_info())  # type: ignore[attr-defined]
+
+    @classmethod
     def _begin_fixture(cls, subject: str) -> None:
-        if cls._fixture is not None:
+        if cls._current_fixture() is not None:
             return  # a subclass's setUpClass that calls its parent's
         if cls._overridden_settings or cls._modified_settings:
             raise Refused(
@@ -217,42 +232,67 @@ class SmokeTest(SimpleTestCase):
                 "served meanwhile. Pass the value to the code under test instead, or move the "
                 "test into the project's own test suite."
             )
-        cls._fixture = isolation.rolled_back(subject, cls.databases, lasting=True)
-        cls._fixture.__enter__()
-        cls.addClassCleanup(cls._end_fixture)
+        fixture = isolation.rolled_back(subject, _aliases(cls.databases), lasting=True)
+        fixture.__enter__()
+        cls._fixtures.add(fixture)
+
+    @classmethod
+    def _current_fixture(cls) -> isolation.Rollback | None:
+        """The one of :attr:`_fixtures` that this code is inside of."""
+        frame = isolation.current()
+        while isinstance(frame, isolation.Rollback):
+            if frame in cls._fixtures:
+                return frame
+            frame = frame.around
+        return None
 
     @classmethod
     def _end_fixture(cls) -> None:
-        fixture, cls._fixture = cls._fixture, None
+        fixture = cls._current_fixture()
         if fixture is not None:
-            fixture.__exit__(None, None, None)
+            cls._fixtures.discard(fixture)
+            fixture.__exit__()
 
 
-def _safe_class_fixture(fixture: Any) -> Any:
-    """Wrap a class's own setUpClass or tearDownClass, so that it is rolled back.
+class _SafeClassFixture:
+    """Takes the place of a class's own setUpClass or tearDownClass, and rolls it back.
 
-    It is wrapped as the class is made, because a setUpClass that forgets to call
-    its parent's must not write to production either.
+    It does so as the class is made, because a setUpClass that forgets to call its
+    parent's must not write to production either.
     """
-    function = fixture.__func__
 
-    @functools.wraps(function)
-    def wrapper(cls: type[SmokeTest]) -> None:
-        subject = f"{cls.__module__}.{cls.__qualname__}.{function.__name__}"
+    def __init__(self, name: str, fixture: Any) -> None:
+        self._name = name
+        self._fixture = fixture
+
+        @functools.wraps(getattr(fixture, "__func__", fixture))
+        def safely(cls: type[SmokeTest]) -> None:
+            self._run(cls)
+
+        self._safely = safely
+
+    def __get__(self, instance: object, owner: type[SmokeTest]) -> MethodType:
+        return MethodType(self._safely, owner)
+
+    def _run(self, cls: type[SmokeTest]) -> None:
+        subject = f"{cls.__module__}.{cls.__qualname__}.{self._name}"
         with refusals.refused_inside(subject):
             cls._begin_fixture(subject)
             try:
-                if (call := _call(function(cls), function.__name__)) is not None:
-                    call.run()
+                _finish(self._fixture.__get__(None, cls)(), self._name)
             except SystemExit as error:  # unittest would let it end the run
                 raise FixtureFailed(f"{subject} called sys.exit({error.code!r}).") from error
 
-    return classmethod(wrapper)
-
 
 # Every class has the fixtures of this one at least.
-SmokeTest.setUpClass = _safe_class_fixture(SmokeTest.__dict__["setUpClass"])  # type: ignore[method-assign]
-SmokeTest.tearDownClass = _safe_class_fixture(SmokeTest.__dict__["tearDownClass"])  # type: ignore[method-assign]
+SmokeTest.setUpClass = _SafeClassFixture("setUpClass", SmokeTest.__dict__["setUpClass"])  # type: ignore[method-assign, assignment]
+SmokeTest.tearDownClass = _SafeClassFixture("tearDownClass", SmokeTest.__dict__["tearDownClass"])  # type: ignore[method-assign, assignment]
+
+
+def _finish(value: Any, name: str) -> None:
+    """Wait for the end of what a class fixture returned."""
+    if value is not None and (call := _call(value, name)) is not None:
+        call.run()
 
 
 def _call(value: Any, name: str | None) -> coroutines.Call | None:
@@ -272,8 +312,14 @@ def _call(value: Any, name: str | None) -> coroutines.Call | None:
 
 def _spec(test: SmokeTest) -> Spec:
     cls = type(test)
-    method = inspect.unwrap(getattr(cls, test._testMethodName))
-    code = getattr(method, "__code__", None)
+    if isinstance(test, unittest.IsolatedAsyncioTestCase):
+        raise TypeError(
+            f"{cls.__qualname__} is an IsolatedAsyncioTestCase, too, whose asyncSetUp and loop "
+            "have no place in a smoke test. A SmokeTest awaits what is async by itself. Derive "
+            "from SmokeTest alone, and write async def setUp."
+        )
+    method = getattr(cls, test._testMethodName)
+    code = getattr(inspect.unwrap(method), "__code__", None)
     limit = getattr(method, "timeout", None)
     return Spec(
         timeout=_seconds(cls.timeout if limit is None else limit, test),
@@ -304,7 +350,7 @@ def _seconds(value: Any, subject: object) -> float | None:
 
 
 def _words(value: Any, subject: object) -> frozenset[str]:
-    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+    if not _is_collection_of_words(value):
         raise TypeError(
             f"The tags of {subject} are {value!r}, which is no list of words. "
             'Write tags = {"a", "b"}, or @tag("a", "b").'
@@ -312,13 +358,29 @@ def _words(value: Any, subject: object) -> frozenset[str]:
     return frozenset(value)
 
 
+def _aliases(databases: Any) -> Collection[str] | Literal["__all__"]:
+    """What a test may use; nothing, where its ``databases`` is an error that setUp tells."""
+    if databases == "__all__" or _is_collection_of_words(databases):
+        return databases  # type: ignore[no-any-return]
+    return ()
+
+
+def _is_collection_of_words(value: Any) -> bool:
+    if isinstance(value, str) or not isinstance(value, Collection):
+        return False
+    return all(isinstance(word, str) for word in value)
+
+
 def _check_databases(test: SmokeTest) -> None:
-    if test.databases == "__all__":
+    databases = test.databases
+    if databases == "__all__":
         return
-    if isinstance(test.databases, str):
+    if not _is_collection_of_words(databases):
+        named = repr({databases}) if isinstance(databases, str) else '{"default"}'
         raise TypeError(
-            f"{test.id()} has databases = {test.databases!r}, which is a string and no set of "
-            f'aliases. Write databases = {{{test.databases!r}}}, or "__all__" for every one.'
+            f"{test.id()} has databases = {databases!r}, which is no set of aliases. A test "
+            "declares what it may use by the names that DATABASES has. "
+            f'Write databases = {named}, or "__all__" for every one.'
         )
     named, _ = isolation.aliases(test.databases)
     if unknown := sorted(named - set(connections)):

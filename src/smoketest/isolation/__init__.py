@@ -15,6 +15,7 @@ from __future__ import annotations
 from .contention import lost_a_lock
 from .lending import Lender
 from .limits import Clock, Limits
+from .scope import current
 from .session import (
     Databases,
     Rollback,
@@ -34,6 +35,7 @@ __all__ = [
     "Rollback",
     "Session",
     "aliases",
+    "current",
     "guarded_thread",
     "lost_a_lock",
     "must_run_inline",

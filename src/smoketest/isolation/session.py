@@ -89,6 +89,8 @@ class Session:
         come out together.
         """
         errors = []
+        while self.frames and self.frames[-1] is not frame:
+            self.frames[-1].undo()  # a class fixture whose end never came
         for connection in [*self.connections, *frame.copies]:
             if connection.is_untouched(frame):
                 continue
@@ -179,6 +181,8 @@ class Rollback:
     """What Django knew of the transactions before, where another frame stands around."""
     copies: Sequence[GuardedConnection] = ()
     """Second connections that the test made by ``connection.copy()``."""
+    around: scope.Scope | None = None
+    """The frame that this one was entered in."""
     strays: dict[int, Session] | None = None
     """Sessions of other threads that the test has use a database, by their idents."""
 
@@ -208,7 +212,7 @@ class Rollback:
         if session.frames:
             self.states = {c: c.transaction_state() for c in session.connections}
         session.frames.append(self)
-        self._around = scope.current()
+        self.around = scope.current()
         scope.become(self)
         return self
 
@@ -269,7 +273,7 @@ class Rollback:
         try:
             self.undo()
         finally:
-            scope.become(self._around)
+            scope.become(self.around)
             if self._own:
                 _current.session = None
                 self._session.close()
