@@ -29,7 +29,7 @@ ROWS = (
     "units unloadable smoketest",
     "discovery scheduling probes",
     "runner",
-    "conf sharing cleansing log query",
+    "conf sharing cleansing log query waiting",
     "access",
     "views management.commands.smoketest checks",
     "urls apps",

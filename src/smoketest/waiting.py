@@ -1,0 +1,141 @@
+"""Runs what did not pass again, until it passes or patience is over.
+
+Right after a deploy a service may need some seconds until it answers. Each attempt is
+a run of its own, so it has connections of its own and the whole deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from time import monotonic, sleep
+
+from . import runner
+from .exceptions import InvalidSelection
+from .options import Options
+from .results import Report, TestResult
+from .selection import Selection
+
+INTERVAL = 1.0
+"""Seconds from the beginning of one attempt to that of the next, at least."""
+
+
+@dataclass
+class Waiting:
+    """A run that may be repeated; the callbacks are those of ``runner.run``."""
+
+    selection: Selection
+    options: Options
+    on_result: Callable[[TestResult], None] = lambda result: None
+    on_start: Callable[[list[str]], None] = lambda ids: None
+    on_begin: Callable[[str], None] = lambda id: None
+    _places: dict[str, int] = field(default_factory=dict)
+    """The ids selected so far, and where each stands in the report."""
+    _ended: set[str] = field(default_factory=set)
+    """The ids of what has a result of an earlier attempt."""
+
+    def run(self, patience: float) -> Report:
+        """Return one report on all attempts; none begins after ``patience`` seconds.
+
+        A test that ran again has the result of the last time, and is ``retried``. An
+        optional test is not waited for. Raises as ``runner.run`` does.
+        """
+        start = attempt = monotonic()
+        report = self._attempt(self.selection)
+        while (labels := self._open(report)) and not report.interrupted:
+            rest = max(0.0, attempt + INTERVAL - monotonic())
+            if monotonic() + rest - start > patience:
+                break
+            self._ended = {result.id for result in report.results}
+            try:
+                sleep(rest)
+                attempt = monotonic()
+                again = self._attempt(replace(self.selection, labels=labels))
+            except KeyboardInterrupt:
+                return replace(report, interrupted=True)
+            except InvalidSelection:  # what could not be loaded can, and has no test
+                break
+            report = self._merged(report, again, monotonic() - start)
+        return report
+
+    def _attempt(self, selection: Selection) -> Report:
+        return runner.run(
+            selection,
+            self.options,
+            on_result=lambda result: self.on_result(self._marked(result)),
+            on_start=self._on_start,
+            on_begin=self.on_begin,
+        )
+
+    def _on_start(self, ids: list[str]) -> None:
+        known = self._places or {one: place for place, one in enumerate(ids)}
+        self._places = known | {one: _place(one, known) for one in ids}
+        self.on_start(ids)
+
+    def _marked(self, result: TestResult) -> TestResult:
+        """Return ``result``, ``retried`` if it or what it is inside of was tried before."""
+        if self._ended.isdisjoint(_addresses(result.id)):
+            return result
+        return replace(result, retried=True)
+
+    def _open(self, report: Report) -> tuple[str, ...]:
+        """Return labels for all that failed, and all that got no result."""
+        failed = map(_label, filter(_is_bad, report.results))
+        return tuple(dict.fromkeys([*failed, *self._missing(report.results)]))
+
+    def _missing(self, results: Iterable[TestResult]) -> Iterator[str]:
+        ended = {address for result in results for address in _addresses(result.id)}
+        return (one for one in self._places if one not in ended)
+
+    def _merged(self, before: Report, again: Report, duration: float) -> Report:
+        """Return the report in which what ran ``again`` has its new results."""
+        new = list(map(self._marked, again.results))
+        covered = {address for result in new for address in _addresses(result.id)}
+        kept = [
+            result
+            for result in before.results
+            if result.id not in covered and not (_is_bad(result) and _label(result) in covered)
+        ]
+        results = sorted([*kept, *new], key=lambda result: _place(result.id, self._places))
+        return Report.from_results(
+            results,
+            selected=len(results) + len(list(self._missing(results))),
+            started_at=before.started_at,
+            duration=duration,
+            release=again.release,
+            node=again.node,
+            pid=again.pid,
+            deadline=again.deadline,
+            interrupted=again.interrupted,
+        )
+
+
+def _is_bad(result: TestResult) -> bool:
+    return result.label in ("failed", "errored")
+
+
+_FIXTURES = ("setUpClass", "tearDownClass", "setUpModule", "tearDownModule")
+
+
+def _label(result: TestResult) -> str:
+    """Return what selects ``result`` again; a fixture comes with the tests around it."""
+    owner, _, name = result.id.rpartition(".")
+    return owner if name in _FIXTURES else result.id
+
+
+def _addresses(id: str) -> Iterator[str]:
+    """Yield ``id`` and all that it is inside of."""
+    while id:
+        yield id
+        id = id.rpartition(".")[0]
+
+
+def _place(id: str, places: Mapping[str, int]) -> int:
+    """Return the place of ``id``, or of the last of its nearest neighbours."""
+    if id in places:
+        return places[id]
+    for address in _addresses(id):
+        inside = [place for one, place in places.items() if address in _addresses(one)]
+        if inside:
+            return max(inside)
+    return len(places)
