@@ -23,7 +23,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.db import connections
-from django.test import override_settings
+from django.test.signals import setting_changed
 
 from tests import servers
 from tests.databases import Database, MariaDB, PostgreSQL, SQLite, pointed_at, ready
@@ -157,8 +157,7 @@ def make_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeAp
             _write_package(tmp_path / name, files)
             importlib.invalidate_caches()
             stack.callback(_forget_modules, name)
-            entries = [*settings.INSTALLED_APPS, installed_as or name]
-            stack.enter_context(override_settings(INSTALLED_APPS=entries))
+            stack.enter_context(_installed(installed_as or name))
             return tmp_path / name
 
         yield make
@@ -248,6 +247,29 @@ def _write_package(folder: Path, files: Mapping[str, str]) -> None:
         target.write_text(dedent(files.get(path, "")), encoding="utf-8")
     for inner in filter(Path.is_dir, folder.rglob("*")):
         (inner / "__init__.py").touch()
+
+
+@contextmanager
+def _installed(entry: str) -> Iterator[None]:
+    """Add `entry` to ``INSTALLED_APPS``.
+
+    Not by override_settings: one that a test's decorator has entered would end before
+    this one, which would then bring its values back for all tests that follow.
+    """
+    before = settings.INSTALLED_APPS
+    after = [*before, entry]
+    apps.set_installed_apps(after)
+    try:
+        _tell_installed_apps(after)
+        yield
+    finally:
+        apps.unset_installed_apps()
+        _tell_installed_apps(before)
+
+
+def _tell_installed_apps(entries: list[str]) -> None:
+    settings.INSTALLED_APPS = entries
+    setting_changed.send(sender=None, setting="INSTALLED_APPS", value=entries, enter=True)
 
 
 def _forget_modules(name: str) -> None:

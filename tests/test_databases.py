@@ -6,7 +6,10 @@ import importlib
 import threading
 
 import pytest
+from django.apps import apps
+from django.conf import settings
 from django.db import connection, connections, transaction
+from django.test import override_settings
 
 from tests.conftest import MakeApp, Outside
 from tests.databases import Database
@@ -68,10 +71,21 @@ def test_django_db_is_sqlite() -> None:
 
 @pytest.mark.parametrize("time", ["first", "second"])
 def test_app_made_in_a_test_is_installed_and_forgotten(make_app: MakeApp, time: str) -> None:
-    from django.apps import apps
-
     models = "from django.db import models\nclass Thing(models.Model): pass\n"
     make_app("madeapp", {"models.py": models, "smoke/deep/er.py": f"when = {time!r}"})
     assert [model.__name__ for model in apps.get_app_config("madeapp").get_models()] == ["Thing"]
     module = importlib.import_module("madeapp.smoke.deep.er")
     assert module.when == time
+
+
+@override_settings(SMOKETEST_RELEASE="of one test")
+def test_app_made_under_other_settings_is_installed(make_app: MakeApp) -> None:
+    make_app("madeapp")
+    assert apps.is_installed("madeapp")
+    assert settings.INSTALLED_APPS[-1] == "madeapp"
+
+
+def test_settings_of_the_test_before_are_gone() -> None:
+    assert not hasattr(settings, "SMOKETEST_RELEASE")
+    assert not apps.is_installed("madeapp")
+    assert "madeapp" not in settings.INSTALLED_APPS
