@@ -19,40 +19,51 @@ from functools import wraps
 from typing import Any
 
 from django.db import connections
-from django.db.utils import ConnectionHandler
 
 from . import scope
 
 _installing = threading.Lock()
 
 
-class _ScopedConnections(ConnectionHandler):
-    """Django's handler, which knows of smoke tests."""
+def install() -> None:
+    """Put the hooks in place, once in the life of the process."""
+    with _installing:
+        stock = type(connections)
+        if not hasattr(stock, "_knows_smoke_tests"):
+            fields = {
+                "_knows_smoke_tests": True,
+                "__getitem__": _looking_up(stock.__getitem__),
+                "create_connection": _creating(stock.create_connection),
+            }
+            connections.__class__ = type(stock.__name__, (stock,), fields)
+            threading.Thread.start = _starting(threading.Thread.start)  # type: ignore[method-assign, assignment]
+            ThreadPoolExecutor.submit = _submitting(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
 
-    def __getitem__(self, alias: str) -> Any:
-        own = scope.current()
+
+def _looking_up(stock: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    # Every query of the site passes here: no super(), no attribute of a module.
+    current = scope.current
+
+    @wraps(stock)
+    def look_up(self: Any, alias: str) -> Any:
+        own = current()
         if own is None or own.is_on_its_own_thread():
-            return super().__getitem__(alias)
+            return stock(self, alias)
         return own.connection_elsewhere(alias)
 
-    def create_connection(self, alias: str) -> Any:
-        wrapper = super().create_connection(alias)
+    return look_up
+
+
+def _creating(stock: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    @wraps(stock)
+    def create_in_scope(self: Any, alias: str) -> Any:
+        wrapper = stock(self, alias)
         own = scope.current()
         if own is not None and own.is_on_its_own_thread():
             own.guard(wrapper)  # the test has deleted the one that was there
         return wrapper
 
-
-def install() -> None:
-    """Put the hooks in place, once in the life of the process."""
-    with _installing:
-        original = type(connections)
-        if not issubclass(original, _ScopedConnections):
-            connections.__class__ = type(
-                original.__name__, (_ScopedConnections, original), {"__module__": __name__}
-            )
-            threading.Thread.start = _starting(threading.Thread.start)  # type: ignore[method-assign, assignment]
-            ThreadPoolExecutor.submit = _submitting(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
+    return create_in_scope
 
 
 def _starting(start: Callable[[Any], None]) -> Callable[[Any], None]:
