@@ -1,0 +1,137 @@
+"""Where reports go: a format and a file each, known to be writable before any test runs.
+
+A file is replaced in one step when its report is complete. So nobody ever reads half
+a report, and the report of the last run stays where it is if this run dies.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smoketest import renderers
+from smoketest.exceptions import SmokeTestError
+from smoketest.renderers import Extra, Renderer
+from smoketest.results import Report
+
+STDOUT = "-"
+
+
+class InvalidOutput(SmokeTestError):
+    """``--output`` is not ``FORMAT:FILE``, or names what cannot be written."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One report to write."""
+
+    renderer: Renderer
+    file: str
+    """A path, or ``-`` for standard output."""
+
+    @property
+    def is_stdout(self) -> bool:
+        """Whether it goes to standard output."""
+        return self.file == STDOUT
+
+    def check(self) -> None:
+        """Raise :class:`InvalidOutput` if the file cannot be written; it is left as it is."""
+        try:
+            check(self.file)
+        except OSError as error:
+            raise InvalidOutput(
+                f"--output names {self.file!r}, which cannot be written: {_why(error)}. "
+                "No test has run. Name a file that this user may write, in a folder that exists."
+            ) from error
+
+    def write(self, report: Report) -> None:
+        """Write ``report``; raise ``OSError`` where that has become impossible."""
+        text = self.renderer.render(report)
+        write(self.file, text.encode(self.renderer.charset, "backslashreplace"))
+
+
+def parse(specifications: Sequence[str], extra: Extra = ()) -> list[Output]:
+    """Return what each ``FORMAT:FILE`` means.
+
+    Raises :class:`InvalidOutput`, also where two have one file, and ``UnknownFormat``.
+    """
+    outputs = [_parsed(one, extra) for one in specifications]
+    seen: set[str] = set()
+    for output in outputs:
+        target = output.file if output.is_stdout else os.path.realpath(output.file)
+        if target in seen:
+            where = "Standard output" if output.is_stdout else repr(output.file)
+            raise InvalidOutput(
+                f"{where} is to get two reports, and the one would spoil the other. "
+                "Name a file for each with --output FORMAT:FILE."
+            )
+        seen.add(target)
+    return outputs
+
+
+def _parsed(specification: str, extra: Extra) -> Output:
+    name, colon, file = specification.partition(":")
+    if not colon or not file:
+        raise InvalidOutput(
+            f"--output is {specification!r}, and must be FORMAT:FILE. Write for example "
+            "junit:smoketest.xml, or json:- for standard output."
+        )
+    return Output(renderers.get(name, extra), file)
+
+
+def check(path: str) -> None:
+    """Raise ``OSError`` if ``path`` cannot be written; what is there is left as it is."""
+    target = Path(path).resolve()
+    if target.is_file():
+        target.open("ab").close()
+    elif target.exists():
+        if target.is_dir() or not os.access(target, os.W_OK):
+            target.open("ab").close()  # says why not
+    else:
+        partial = _partial(target)
+        partial.open("xb").close()
+        partial.unlink()
+
+
+def write(path: str, data: bytes) -> None:
+    """Make ``data`` all that is in the file ``path``, in one step where that is possible."""
+    target = Path(path).resolve()
+    if _is_replaceable(target):
+        _replace(target, data)
+    else:
+        target.write_bytes(data)
+
+
+def append(path: str, text: str) -> None:
+    """Add ``text`` at the end of the file ``path``."""
+    with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+
+
+def _is_replaceable(target: Path) -> bool:
+    """Whether it is no pipe or device, and no file in a folder that takes no other."""
+    return (target.is_file() or not target.exists()) and os.access(target.parent, os.W_OK)
+
+
+def _replace(target: Path, data: bytes) -> None:
+    partial = _partial(target)
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+        if target.exists():
+            shutil.copymode(target, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _partial(target: Path) -> Path:
+    # Hidden, and with another ending: folders of reports are read by patterns (*.xml).
+    return target.with_name(f".{target.name}.{os.getpid()}.partial")
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
