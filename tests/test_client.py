@@ -430,6 +430,22 @@ def test_what_django_answers_by_itself_is_a_response(get: Get, url: str, status:
 
 
 @both
+def test_a_failing_request_of_a_test_mails_nobody(
+    get: Get, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ViewFailed):
+        get("/boom/")
+    assert [record for record in caplog.records if record.name == "django.request"] == []
+
+
+def test_a_failing_request_of_the_site_is_logged_as_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    live("/boom/")
+    (record,) = [record for record in caplog.records if record.name == "django.request"]
+    assert record.levelname == "ERROR"
+
+
 def test_system_exit_in_a_view_reaches_the_test(get: Get) -> None:
     with pytest.raises(SystemExit):
         get("/leave/")

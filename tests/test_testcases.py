@@ -1035,3 +1035,16 @@ def test_other_runners_come_to_the_same_and_leave_nothing(
 
 def _path(project: Path) -> str:
     return os.pathsep.join([str(project), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def test_assert_template_used_is_refused(sqlite: object) -> None:
+    """Nothing tells in a live process which templates are rendered: it could only seem to pass."""
+
+    class Case(SmokeTest):
+        def test_one(self) -> None:
+            with self.assertTemplateNotUsed("admin/login.html"):
+                pass
+
+    result = Case("test_one").run()
+    assert result is not None
+    assert "assertTemplateNotUsed was used in" in result.errors[0][1]

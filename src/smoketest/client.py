@@ -9,6 +9,7 @@ does, connect and disconnect nothing, and learn of an error from their own reque
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -82,6 +83,20 @@ def _note_error(request: HttpRequest | None = None, **kwargs: Any) -> None:
     errors = getattr(request, _ERRORS, None)
     if errors is not None:
         errors.append(sys.exc_info())
+
+
+class _WithoutTestRequests(logging.Filter):
+    """Keeps the failing requests of tests from those who are mailed the site's errors.
+
+    The error is the test's, and stands in the report and in the log of the run.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        of_a_test = hasattr(getattr(record, "request", None), _ERRORS)
+        return record.levelno < logging.ERROR or not of_a_test
+
+
+logging.getLogger("django.request").addFilter(_WithoutTestRequests())
 
 
 def _last_error(request: HttpRequest) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from django.db import connections
@@ -183,6 +183,19 @@ class SmokeTest(SimpleTestCase):
             self.call = _call(value, name)
             if self.call is not None:
                 self.call.run()
+
+    # -- assertions that would need another process
+
+    def assertTemplateUsed(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: N802
+        """Refused, see the message."""
+        raise Refused(
+            f"assertTemplateUsed or assertTemplateNotUsed was used in {self.id()}. Which "
+            "templates are rendered is only known where Django's test runner has patched the "
+            "template engine, which a live process must not do. Assert on what the response "
+            "contains, with assertContains."
+        )
+
+    assertTemplateNotUsed = assertTemplateUsed  # noqa: N815
 
     # -- fixtures of a class
 
@@ -376,11 +389,11 @@ def _check_databases(test: SmokeTest) -> None:
     if databases == "__all__":
         return
     if not _is_collection_of_words(databases):
-        named = repr({databases}) if isinstance(databases, str) else '{"default"}'
+        example = repr({databases}) if isinstance(databases, str) else '{"default"}'
         raise TypeError(
             f"{test.id()} has databases = {databases!r}, which is no set of aliases. A test "
             "declares what it may use by the names that DATABASES has. "
-            f'Write databases = {named}, or "__all__" for every one.'
+            f'Write databases = {example}, or "__all__" for every one.'
         )
     named, _ = isolation.aliases(test.databases)
     if unknown := sorted(named - set(connections)):
