@@ -146,16 +146,16 @@ class InlineSchedule(Schedule):
         """Run all tests; raises ``Stopped`` where that ends early."""
         with isolation.guarded_thread(self.limits(), self.deadline) as session:
             runner = UnitRunner(self, session, self.options)
-            for unit in divide(self._tests):
+            for unit in divide(enumerate(self._tests)):
                 runner.run(unit)
-                if monotonic() >= self.deadline:
-                    raise self.deadline_reached()
 
     def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
         """Keep the results; nothing ran beside them that could have held a lock."""
         for delivery in deliveries:
             self.keep(delivery.place, delivery.result)
             self.check_for_failfast(delivery.result)
+        if monotonic() >= self.deadline:
+            raise self.deadline_reached()
 
 
 class ThreadedSchedule(Schedule):
@@ -186,7 +186,7 @@ class ThreadedSchedule(Schedule):
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
-        units = divide(self._tests)
+        units = divide(enumerate(self._tests))
         try:
             self._run_units([unit for unit in units if not unit.serial], self.options.parallel)
             self._run_units([unit for unit in units if unit.serial], 1)
@@ -197,11 +197,11 @@ class ThreadedSchedule(Schedule):
 
     def _once_more(self) -> list[Unit]:
         """The tests that lost a lock to another; what they did was rolled back."""
-        return [
-            Unit([(number, type(test)(test._testMethodName))])
+        return divide(
+            (number, type(test)(test._testMethodName))
             for number, test in enumerate(self._tests)
             if number in self._second_tries
-        ]
+        )
 
     def _run_units(self, units: list[Unit], most: int) -> None:
         self._alone = most == 1 or len(units) == 1
@@ -319,7 +319,7 @@ class ThreadedSchedule(Schedule):
             result = stretch.result(test, problem, timed_out=True, cut_off=by_run)
             self.keep((number, 0), result)
         if not stopped:
-            place, test = runner.last_test_of("")
+            place, test = runner.last_test()
             result = stretch.result(test, problem, timed_out=True, cut_off=by_run)
             self.keep(place, replace(result, id=f"{result.class_id}.tearDownClass"))
         if left := [item for item in rest if item not in stopped]:

@@ -395,8 +395,8 @@ def _check_databases(test: SmokeTest) -> None:
             "declares what it may use by the names that DATABASES has. "
             f'Write databases = {example}, or "__all__" for every one.'
         )
-    named, _ = isolation.aliases(test.databases)
-    if unknown := sorted(named - set(connections)):
+    known, _ = isolation.aliases(databases)
+    if unknown := sorted(known - set(connections)):
         raise ValueError(
             f"{test.id()} names {unknown[0]!r} in its `databases`, and settings.DATABASES has no "
             f"such alias. It has {', '.join(map(repr, connections))}.{_near(unknown[0])}"

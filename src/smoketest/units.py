@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import unittest
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -22,8 +23,8 @@ _FIXTURE_NAMES = ("setUpModule", "tearDownModule")
 
 
 Place = tuple[int, int]
-"""Where a result stands in the report: the number of its test in discovery order, and 1
-for an error that a fixture raises after the tests that it belongs to, else 0."""
+"""Where a result stands in the report: the number of its test in discovery order, and 0;
+for an error that comes after that test, 1 if it is its class's, and 2 if its module's."""
 
 
 @dataclass(slots=True)
@@ -47,10 +48,10 @@ class Unit:
         return any(test.spec().serial for _, test in self.tests)
 
 
-def divide(tests: Sequence[SmokeTest]) -> list[Unit]:
-    """Divide ``tests`` into as many parts as may run beside one another."""
+def divide(tests: Iterable[tuple[int, SmokeTest]]) -> list[Unit]:
+    """Divide the numbered ``tests`` into as many parts as may run beside one another."""
     units = []
-    for owner, group in groupby(enumerate(tests), lambda item: _fixture_owner(type(item[1]))):
+    for owner, group in groupby(tests, lambda item: _fixture_owner(type(item[1]))):
         if owner is None:
             units += [Unit([item]) for item in group]
         else:
@@ -99,12 +100,17 @@ class UnitRunner:
         self._left: dict[int, tuple[int, SmokeTest]] = {}
         """The tests that have no result yet, with their numbers, by the ids of the objects."""
         self._recorder = self._new_recorder()
+        self._end: BaseException | None = None
+        """What the host raised when it was given a result: it ends the run, and no test."""
 
     def _new_recorder(self) -> Recorder:
         return Recorder(self._emit, on_start=self._begin_test, lost_a_lock=isolation.lost_a_lock)
 
     def run(self, unit: Unit) -> None:
-        """Run to the end, or until :meth:`abandon`; every test has a result then."""
+        """Run to the end, or until :meth:`abandon`; every test has a result then.
+
+        What the host raises comes out of here, after the test that is under way.
+        """
         self.unit = unit
         self._left = {id(item[1]): item for item in unit.tests}
         try:
@@ -114,6 +120,8 @@ class UnitRunner:
                 self._run_alone(unit.tests[0][1])
         finally:
             self.stretch = None
+        if self._end is not None:
+            raise self._end
 
     def abandon(self) -> None:
         """Run no further test, and deliver nothing more; called from another thread."""
@@ -127,14 +135,17 @@ class UnitRunner:
 
     def _run_alone(self, test: SmokeTest) -> None:
         if (reason := timeouts.reason_not_to_start(test.id())) is not None:
-            self._host.deliver(None, self._delivery(test, _not_started(test, reason)))
+            self._deliver(None, self._delivery(test, _not_started(test, reason)))
             return
+        escaped: BaseException | None = None
         try:
             test(self._recorder)
         except BaseException as error:
             if _is_ctrl_c(error):
                 raise
-            self._deliver_escaped(test, error)
+            escaped = error
+        if id(test) in self._left and not self._recorder.shouldStop:
+            self._deliver_without_outcome(test, escaped)
 
     def _begin_test(self, test: SmokeTest, start: float, started_at: datetime) -> None:
         limit = test.spec().timeout or self._options.timeout
@@ -155,87 +166,126 @@ class UnitRunner:
     def _emit(self, test: SmokeTest, result: TestResult) -> None:
         if self._recorder.shouldStop:
             return  # it was let go, and has its verdict
-        delivery = self._delivery(test, result, self._recorder.lost_a_lock)
-        self._host.deliver(self.stretch, delivery)
+        # What may use no database stands for a module whose import has lost a lock.
+        lost_a_lock = self._recorder.lost_a_lock and bool(test.databases)
+        delivery = self._delivery(test, result, lost_a_lock)
+        self._deliver(self.stretch, delivery)
         if self.unit.fixtures:
             self._begin_fixture()
+
+    def _deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
+        try:
+            self._host.deliver(stretch, *deliveries)
+        except BaseException as error:  # noqa: BLE001 - raised by run(), outside of unittest
+            self._end = error
+            self._recorder.stop()
 
     def _delivery(self, test: SmokeTest, result: TestResult, lost_a_lock: bool = False) -> Delivery:
         number, _ = self._left.pop(id(test))
         return Delivery((number, 0), result, lost_a_lock)
 
-    def _deliver_escaped(self, test: SmokeTest, error: BaseException) -> None:
-        """What even unittest lets through, such as an error of the recorder's own."""
-        if id(test) in self._left and self.stretch is not None:
-            exc_info = (type(error), error, error.__traceback__)
-            problem = self._recorder.problem(Outcome.ERRORED, exc_info, test)
+    def _deliver_without_outcome(self, test: SmokeTest, escaped: BaseException | None) -> None:
+        """What even unittest lets through: an error of a ``run`` of the test's own, say."""
+        problem = self._escaped_problem(escaped, test)
+        if self.stretch is None:
+            result = Recorder.make(test, problem, datetime.now(UTC), 0.0)
+        else:
             result = self.stretch.result(test, problem)
-            self._host.deliver(self.stretch, self._delivery(test, result))
+        self._deliver(self.stretch, self._delivery(test, result))
 
     # -- tests with a fixture around them
 
     def _run_with_fixtures(self) -> None:
-        module = type(self.unit.tests[0][1]).__module__
-        subject = f"{module}.setUpModule"
         self._leave_out_what_is_stuck()
-        suite = unittest.TestSuite(test for _, test in self.rest())
         self._recorder = self._new_recorder()  # unittest keeps the last class in it
         self._begin_fixture()
         escaped: BaseException | None = None
         try:
-            with refusals.refused_inside(subject), isolation.rolled_back(subject, lasting=True):
-                suite.run(self._recorder)
+            # In a context of its own: a language that a fixture activates is its tests' alone.
+            copy_context().run(self._run_suite)
         except BaseException as error:
             if _is_ctrl_c(error):
                 raise
             escaped = error
-        self._host.deliver(self.stretch, *self._accounts_of_fixtures(escaped))
+        if not self._recorder.shouldStop:
+            self._deliver(self.stretch, *self._accounts_of_fixtures(escaped))
+
+    def _run_suite(self) -> None:
+        subject = f"{type(self.unit.tests[0][1]).__module__}.setUpModule"
+        suite = unittest.TestSuite(test for _, test in self.rest())
+        with refusals.refused_inside(subject), isolation.rolled_back(subject, lasting=True):
+            suite.run(self._recorder)
 
     def _leave_out_what_is_stuck(self) -> None:
         fixture = timeouts.reason_not_to_start(self.unit.id())
         for _, test in self.rest():
             reason = fixture or timeouts.reason_not_to_start(test.id())
             if reason is not None:
-                self._host.deliver(None, self._delivery(test, _not_started(test, reason)))
+                self._deliver(None, self._delivery(test, _not_started(test, reason)))
 
     def _accounts_of_fixtures(self, escaped: BaseException | None) -> list[Delivery]:
         """Results for tests that a fixture kept from running, and for fixtures that came after."""
-        fixtures = self._recorder.fixtures
-        deliveries = []
-        for _, test in self.rest():
-            cls = type(test)
-            problem = (
-                fixtures.get(f"setUpModule ({cls.__module__})")
-                or fixtures.get(f"setUpClass ({_class_name(cls)})")
-                or self._escaped_problem(escaped, test)
-            )
-            result = Recorder.make(test, problem, datetime.now(UTC), 0.0)
-            deliveries.append(self._delivery(test, result))
-        return deliveries + [
-            self._late_delivery(*_parse(name), problem)
-            for name, problem in fixtures.items()
-            if name.startswith("tearDown")
+        late = {k: v for k, v in self._recorder.fixtures.items() if k.startswith("tearDown")}
+        if escaped is not None and not self._left:
+            name, test = self._last_fixture()
+            late.setdefault(name, self._escaped_problem(escaped, test))
+        return [
+            *(self._kept_from_running(test, escaped) for _, test in self.rest()),
+            *(self._late_delivery(*_parse(name), problem) for name, problem in late.items()),
         ]
+
+    def _kept_from_running(self, test: SmokeTest, escaped: BaseException | None) -> Delivery:
+        fixtures, cls = self._recorder.fixtures, type(test)
+        problem = (
+            fixtures.get(f"setUpModule ({cls.__module__})")
+            or fixtures.get(f"setUpClass ({_class_name(cls)})")
+            or self._escaped_problem(escaped, test)
+        )
+        result = Recorder.make(test, problem, datetime.now(UTC), 0.0)
+        return self._delivery(test, result, self._recorder.lost_a_lock)
 
     def _escaped_problem(self, escaped: BaseException | None, test: SmokeTest) -> Problem:
         if escaped is None:
-            message = "The test was not run, because the suite that it is part of had stopped."
+            message = (
+                "The test did not run: it has a run() of its own, or is part of a suite that "
+                "had stopped. Nothing was verified. Let run() call the one of SmokeTest."
+            )
             return Problem(Outcome.ERRORED, message, "", "", 0)
         exc_info = (type(escaped), escaped, escaped.__traceback__)
         return self._recorder.problem(Outcome.ERRORED, exc_info, test)
 
-    def _late_delivery(self, method: str, owner: str, problem: Problem) -> Delivery:
-        """The error of a tearDown, whose tests have their results already."""
-        place, test = self.last_test_of(owner)
-        made = Recorder.make(test, problem, datetime.now(UTC), 0.0)
-        return Delivery(place, replace(made, id=f"{owner}.{method}", description="", tags=()))
+    def _last_fixture(self) -> tuple[str, SmokeTest]:
+        """The fixture that was the last to be under way, in unittest's words."""
+        _, test = self.unit.tests[-1]
+        cls = type(test)
+        if _fixture_owner(cls) is cls:
+            return f"tearDownClass ({_class_name(cls)})", test
+        return f"tearDownModule ({cls.__module__})", test
 
-    def last_test_of(self, owner: str) -> tuple[Place, SmokeTest]:
-        """The last test of the class or the module ``owner``, and the place after it."""
-        number, test = next(
-            (item for item in reversed(self.unit.tests) if _class_name(type(item[1])) == owner),
-            self.unit.tests[-1],
+    def _late_delivery(self, method: str, owner: str, problem: Problem) -> Delivery:
+        """The error of a tearDown, whose tests have their results already.
+
+        It is a warning only where all of these tests are optional.
+        """
+        tests = [
+            (number, test)
+            for number, test in self.unit.tests
+            if owner in (_class_name(type(test)), type(test).__module__)
+        ]
+        number, test = tests[-1]
+        made = Recorder.make(test, problem, datetime.now(UTC), 0.0)
+        result = replace(
+            made,
+            id=f"{owner}.{method}",
+            description="",
+            tags=(),
+            optional=all(test.spec().optional for _, test in tests),
         )
+        return Delivery((number, 1 if method == "tearDownClass" else 2), result)
+
+    def last_test(self) -> tuple[Place, SmokeTest]:
+        """The last test of the unit, and the place after it."""
+        number, test = self.unit.tests[-1]
         return (number, 1), test
 
 
