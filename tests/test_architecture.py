@@ -23,13 +23,13 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
     "results exceptions options escaping",
-    "coroutines isolation selection recorder refusals wording",
-    "timeouts client renderers.* listing terminal",
+    "coroutines isolation selection recorder refusals wording schema",
+    "timeouts client renderers.* listing terminal progress",
     "testcases renderers",
     "units unloadable smoketest",
     "discovery scheduling probes",
     "runner",
-    "conf sharing cleansing log query waiting",
+    "conf sharing cleansing log query waiting outputs",
     "access",
     "views management.commands.smoketest checks",
     "urls apps",
@@ -39,7 +39,7 @@ WINGS = ("isolation", "probes")
 VALUES = ("results", "exceptions", "options", "escaping")
 """They import the standard library only."""
 
-WITHOUT_A_PROJECT = (*VALUES, "wording", "renderers.*", "renderers")
+WITHOUT_A_PROJECT = (*VALUES, "wording", "schema", "renderers.*", "renderers")
 """They import neither Django's settings nor its HTTP: reports render without a project."""
 
 MAY_KNOW_HTTP = ("views", "query", "access", "sharing", "checks", "client")

@@ -9,8 +9,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,65 +19,45 @@ from typing import Any, ClassVar
 import pytest
 
 from smoketest import renderers
-from smoketest.exceptions import UnknownFormat
+from smoketest.exceptions import UnavailableFormat, UnknownFormat
+from smoketest.renderers.github import GitHubRenderer
 from smoketest.renderers.html import HTMLRenderer
 from smoketest.results import Detail, Outcome, Report, TestResult
+from tests.reports import EVERYTHING, HOSTILE, NOTHING, rendered, report, result
 
 GOLDEN = Path(__file__).parent / "golden"
-STARTED = datetime(2026, 11, 22, 11, 0, 0, 250_000, UTC)
-HOSTILE = "\0\x1b[31m red \r\nmodule1.smoke.T.test_x failed\u2028\u202e\ud800 ж 東 <b>|#::%'\"&"
+OPENMETRICS = "application/openmetrics-text"
+FILES: dict[str, Callable[[Report], str]] = {
+    "txt": partial(rendered, "text"),
+    "json": partial(rendered, "json"),
+    "html": partial(rendered, "html"),
+    "health.json": partial(rendered, "health"),
+    "prom": partial(rendered, "prometheus"),
+    "openmetrics": partial(rendered, "prometheus", accept=OPENMETRICS),
+    "junit.xml": partial(rendered, "junit"),
+    "tap": partial(rendered, "tap"),
+    "nagios": partial(rendered, "nagios"),
+    "github": partial(rendered, "github"),
+    "github.md": GitHubRenderer().summary,
+    "ndjson": partial(rendered, "ndjson"),
+}
+"""How each file of ``golden`` is written, by what stands after its first dot."""
 
 
-def result(name: str, outcome: Outcome = Outcome.PASSED, **values: Any) -> TestResult:
-    values = {"id": f"module1.smoke.DemoTest.{name}", "duration": 0.25, **values}
-    return TestResult(outcome=outcome, started_at=STARTED, **values)
-
-
-def report(*results: TestResult, **values: Any) -> Report:
-    values = {"selected": len(results), "duration": 3.300078613, "started_at": STARTED, **values}
-    return Report.from_results(results, **values)
-
-
-EVERYTHING = report(
-    result("test_pass", description="Products can be read.", tags=("db", "network")),
-    result(
-        "test_fail",
-        Outcome.FAILED,
-        message="1 != 2\n\n- 1\n+ 2",
-        traceback='Traceback (most recent call last):\n  File "smoke.py", line 3, in t\n    x\n',
-        file="module1/smoke.py",
-        line=3,
-        runbook="https://wiki.example/?a=1&b=2",
-    ),
-    result("test_subtests", Outcome.FAILED, message="(n=1): 1 != 0\n(n=2): 2 != 0"),
-    result("test_empty_message", Outcome.FAILED),
-    result("test_hostile", Outcome.ERRORED, message=HOSTILE, traceback=HOSTILE, runbook=HOSTILE),
-    result("test_timeout", Outcome.ERRORED, message="over 10 s", timed_out=True, cut_off=True),
-    result("test_optional_fail", Outcome.FAILED, optional=True, message="nice to have"),
-    result("test_optional_error", Outcome.ERRORED, optional=True, traceback="Traceback"),
-    result("test_skip", Outcome.SKIPPED, message="no bucket here"),
-    result("test_skip_without_reason", Outcome.SKIPPED),
-    result("test_retried", retried=True),
-    result("x" * 300),
-    TestResult(id="module2.smoke", outcome=Outcome.ERRORED, message="cannot be imported"),
-    release="9f1c2ab",
-    node="web-1",
-    pid=4242,
-    deadline=25.0,
-).as_cached(1.5)
-
-
-def rendered(name: str, subject: Report = EVERYTHING) -> str:
-    return renderers.get(name).render(subject)
-
-
-@pytest.mark.parametrize(("name", "suffix"), [("text", "txt"), ("json", "json"), ("html", "html")])
-def test_a_report_with_everything_in_it_looks_as_recorded(name: str, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", FILES)
+@pytest.mark.parametrize(("name", "subject"), [("report", EVERYTHING), ("nothing", NOTHING)])
+def test_a_report_looks_as_recorded(name: str, subject: Report, suffix: str) -> None:
     """Set SMOKETEST_WRITE_GOLDEN to record anew what a change of a format is meant to do."""
-    file = GOLDEN / f"report.{suffix}"
+    file = GOLDEN / f"{name}.{suffix}"
+    written = FILES[suffix](subject).encode()
     if "SMOKETEST_WRITE_GOLDEN" in os.environ:
-        file.write_bytes(rendered(name).encode())
-    assert rendered(name).encode() == file.read_bytes()
+        file.write_bytes(written)
+    assert written == file.read_bytes()
+
+
+def test_every_format_is_recorded() -> None:
+    recorded = {write.args[0] for write in FILES.values() if isinstance(write, partial)}
+    assert recorded == set(renderers.formats())
 
 
 # -- text
@@ -233,7 +214,7 @@ class Page(HTMLParser):
 def test_the_page_is_well_formed_and_says_the_verdict_first() -> None:
     page = Page(rendered("html"))
     assert page.open == []
-    words = "3 of 11 tests failed, 3 errored, 2 warnings, 2 skipped"
+    words = "3 of 13 tests failed, 5 errored, 2 warnings, 2 skipped"
     assert page.text["title"] == [f"FAIL – {words}"]
     assert page.text["strong"] == ["FAIL"]
     assert "".join(page.text["h1"]) == f" – {words}"
@@ -292,7 +273,7 @@ from smoketest.results import Outcome, Report, TestResult
 results = [TestResult(id="a.B.c", outcome=Outcome.FAILED, message="x", duration=1.5)]
 for name in renderers.formats():
     text = renderers.get(name).render(Report.from_results(results, selected=1))
-    assert "a.B.c" in text, name
+    assert "a.B" in text and "c" in text, name
 from django.conf import settings
 assert not settings.configured
 """
@@ -307,18 +288,52 @@ def test_what_any_format_says_can_be_encoded(name: str) -> None:
     assert rendered(name).encode(renderers.get(name).charset)
 
 
-@pytest.mark.parametrize("name", renderers.formats())
-def test_an_anonymous_callers_verdict_is_nothing_but_the_verdict(name: str) -> None:
-    text = rendered(name, replace(EVERYTHING, detail=Detail.VERDICT))
-    assert "FAIL" in text
-    for secret in ("module1", "web-1", "9f1c2ab", "4242", "11", "tests run", "skipped"):
-        assert secret not in re.sub(r"(?s)<style>.*?</style>", "", text)
+@pytest.mark.parametrize("suffix", FILES)
+@pytest.mark.parametrize("passed", [True, False])
+def test_who_may_see_the_verdict_only_sees_nothing_else(suffix: str, passed: bool) -> None:
+    subject = replace(EVERYTHING, passed=passed, detail=Detail.VERDICT)
+    bare = Report(passed=passed, detail=Detail.VERDICT)
+    assert FILES[suffix](subject) == FILES[suffix](bare)
 
 
-def test_the_verdict_alone_is_the_first_line_or_one_key() -> None:
-    verdict = replace(EVERYTHING, detail=Detail.VERDICT)
-    assert rendered("text", verdict) == "FAIL\n"
-    assert json.loads(rendered("json", verdict)) == {"status": "FAIL"}
+@pytest.mark.parametrize("suffix", FILES)
+def test_a_fail_that_shows_its_verdict_only_is_no_pass(suffix: str) -> None:
+    passed, failed = (Report(passed=word, detail=Detail.VERDICT) for word in (True, False))
+    assert FILES[suffix](passed) != FILES[suffix](failed)
+
+
+@pytest.mark.parametrize(
+    ("name", "fail"),
+    [
+        ("text", "FAIL\n"),
+        ("json", '{"status": "FAIL"}\n'),
+        ("health", '{"status": "fail"}\n'),
+        ("tap", "TAP version 14\n1..1\nnot ok 1 - smoketest\n"),
+        ("nagios", "SMOKETEST CRITICAL\n"),
+        ("github", "FAIL\n::error title=Smoke tests::The smoke tests failed.\n"),
+        ("ndjson", '{"status": "FAIL"}\n'),
+    ],
+)
+def test_the_verdict_alone_is_as_short_as_the_format_has_it(name: str, fail: str) -> None:
+    assert rendered(name, replace(EVERYTHING, detail=Detail.VERDICT)) == fail
+
+
+@pytest.mark.parametrize("suffix", FILES)
+def test_a_pass_after_a_retry_says_so_in_every_format(suffix: str) -> None:
+    once, twice = (report(result("test_a", retried=retried)) for retried in (False, True))
+    assert FILES[suffix](once) != FILES[suffix](twice)
+
+
+@pytest.mark.parametrize("suffix", FILES)
+def test_a_report_from_the_cache_says_so_in_every_format(suffix: str) -> None:
+    subject = report(result("test_a"))
+    assert FILES[suffix](subject) != FILES[suffix](subject.as_cached(7.5))
+
+
+@pytest.mark.parametrize("suffix", sorted(FILES.keys() - {"prom", "openmetrics"}))
+def test_a_runbook_is_beside_the_failure_in_every_format_that_has_text(suffix: str) -> None:
+    failed = result("test_a", Outcome.FAILED, runbook="https://wiki.example/a")
+    assert "https://wiki.example/a" in FILES[suffix](report(failed))
 
 
 # -- the registry
@@ -342,9 +357,15 @@ class OwnText(Own):
     format = "text"
 
 
+NAMES = [
+    *("text", "json", "html", "health", "prometheus"),
+    *("junit", "tap", "nagios", "github", "ndjson"),
+]
+
+
 def test_the_names_of_formats_come_from_the_registry_in_its_order() -> None:
-    assert renderers.formats() == ["text", "json", "html"]
-    assert renderers.formats([Own]) == ["text", "json", "html", "own"]
+    assert renderers.formats() == NAMES
+    assert renderers.formats([Own]) == [*NAMES, "own"]
 
 
 def test_a_projects_own_renderer_is_given_as_a_class_or_an_instance() -> None:
@@ -355,7 +376,7 @@ def test_a_projects_own_renderer_is_given_as_a_class_or_an_instance() -> None:
 
 def test_a_projects_own_renderer_may_replace_a_built_in_one() -> None:
     assert isinstance(renderers.get("text", [OwnText]), OwnText)
-    assert renderers.formats([OwnText]) == ["text", "json", "html"]
+    assert renderers.formats([OwnText]) == NAMES
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones_and_the_nearest() -> None:
@@ -363,7 +384,8 @@ def test_an_unknown_format_is_refused_with_the_known_ones_and_the_nearest() -> N
         renderers.get("jsno", [Own])
     assert str(refusal.value) == (
         "Unknown format 'jsno': no renderer has that name. Did you mean 'json'?"
-        " Known formats: text, json, html, own."
+        " Known formats: text, json, html, health, prometheus, junit, tap, nagios, github,"
+        " ndjson, own."
     )
 
 
@@ -416,6 +438,14 @@ AXIOS = "application/json, text/plain, */*"
         ("\ud800\0/\xff", "text"),
         ("application/vnd.own", "own"),
         ("text/x-own;q=0.9, text/plain;q=0.8", "own"),
+        ("application/health+json", "health"),
+        ("application/json;q=0, application/*", "health"),
+        ("application/xml", "junit"),
+        ("text/xml, text/plain;q=0.9", "junit"),
+        ("application/x-ndjson", "ndjson"),
+        ("application/jsonl, application/json;q=0.5", "ndjson"),
+        ("application/openmetrics-text; version=1.0.0", "prometheus"),
+        ("text/plain; version=0.0.4", "text"),
     ],
 )
 def test_accept_chooses_the_format(accept: str, expected: str) -> None:
@@ -438,3 +468,54 @@ def test_only_so_many_ranges_of_a_header_are_looked_at() -> None:
 
 def test_text_is_the_answer_that_a_project_may_replace() -> None:
     assert isinstance(renderers.negotiate("*/*", [OwnText]), OwnText)
+
+
+class Elsewhere(Own):
+    """A renderer whose library is not there."""
+
+    requires = "no_such_library"
+    install = "django-smoketest[elsewhere]"
+
+
+def test_a_format_whose_library_is_not_installed_says_what_to_install() -> None:
+    with pytest.raises(UnavailableFormat) as refusal:
+        renderers.get("own", [Elsewhere])
+    assert str(refusal.value) == (
+        "The format 'own' cannot be written: it needs the module 'no_such_library', which is"
+        " not installed. Run: python -m pip install 'django-smoketest[elsewhere]'"
+    )
+
+
+def test_a_format_whose_library_is_not_installed_is_never_negotiated() -> None:
+    assert renderers.negotiate("application/vnd.own, text/html;q=0.1", [Elsewhere]).format == "html"
+
+
+class Other(Own):
+    """A variant of Own in another media type."""
+
+    media_type = "application/vnd.other"
+
+
+class Both(Own):
+    variants = (Other(),)
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", Both),
+        ("*/*", Both),
+        ("image/png", Both),
+        ("application/vnd.other", Other),
+        ("application/vnd.other;q=0.5, application/vnd.own;q=0.4", Other),
+        ("application/vnd.other;q=0.4, application/vnd.own;q=0.5", Both),
+        ("application/vnd.other;q=0, */*", Both),
+        ("a" * 100_000, Both),
+    ],
+)
+def test_accept_chooses_among_the_variants_of_a_format(accept: str, expected: type) -> None:
+    assert type(renderers.get("own", [Both], accept)) is expected
+
+
+def test_a_variant_is_negotiated_by_its_own_media_type() -> None:
+    assert type(renderers.negotiate("application/vnd.other", [Both])) is Other

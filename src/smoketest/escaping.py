@@ -12,6 +12,9 @@ _UNSAFE = re.compile(
     "\ud800-\udfff]"  # lone surrogates, which no encoding can carry
 )
 
+_COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+"""A control sequence of a terminal (ECMA-48, 5.4), of which colours are the usual ones."""
+
 
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
@@ -30,3 +33,8 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """Return ``text`` as :func:`visible` does, and with newlines and tabs escaped too."""
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def uncoloured(text: str) -> str:
+    """Return ``text`` without the sequences that colour it on a terminal."""
+    return _COLOUR.sub("", text)

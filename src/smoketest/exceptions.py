@@ -21,6 +21,10 @@ class UnknownFormat(SmokeTestError):
     """A report was asked for in a format that no renderer has."""
 
 
+class UnavailableFormat(UnknownFormat):
+    """A report was asked for in a format whose library is not installed."""
+
+
 class CannotLoad(SmokeTestError):
     """A module, a class or a probe that should give tests gives none."""
 

@@ -214,9 +214,10 @@ class IndexView(View):
 def _renderer(
     request: HttpRequest, name: str | None, extra: Iterable[renderers.Renderer]
 ) -> renderers.Renderer:
-    if name is not None:
-        return renderers.get(name, extra)
-    return renderers.negotiate(request.headers.get("Accept", ""), extra)
+    accept = request.headers.get("Accept", "")
+    if name is None:
+        return renderers.negotiate(accept, extra)
+    return renderers.get(name, extra, accept)
 
 
 def _report(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from smoketest.results import Report
+from collections.abc import Iterator
+
+from smoketest.escaping import one_line, uncoloured, visible
+from smoketest.results import Report, TestResult
 
 
 def counted(number: int, noun: str) -> str:
@@ -65,3 +68,42 @@ def _gap(report: Report) -> str:
     if not report.counts.run:
         return "Every selected test was skipped, and that is never a pass."
     return ""
+
+
+def provenance(report: Report) -> str:
+    """Return a sentence on whose run it is, where it is not the caller's own; else nothing."""
+    if not report.cached:
+        return ""
+    return f"This is the report of a run that ended {report.age:.1f} s ago."
+
+
+def notes(result: TestResult) -> list[str]:
+    """Return what should be known of ``result`` besides its outcome: ``retried``, for one."""
+    return list(_notes(result))
+
+
+def _notes(result: TestResult) -> Iterator[str]:
+    if result.timed_out:
+        yield "timed out"
+    if result.cut_off:
+        yield "cut off by the deadline"
+    if result.retried:
+        yield "retried"
+
+
+def reason(result: TestResult) -> str:
+    """Return in one line why ``result`` is no pass, where a line is all there is room for.
+
+    That is the first line of its message, else the last one of its traceback.
+    """
+    message, traceback = result.message.strip(), result.traceback.strip()
+    lines = message.splitlines()[:1] or traceback.splitlines()[-1:]
+    return one_line(uncoloured("".join(lines)))
+
+
+def explanation(result: TestResult) -> str:
+    """Return all that says why ``result`` is no pass: message, traceback, notes and runbook."""
+    parts = [visible(uncoloured(text)).strip("\n") for text in (result.message, result.traceback)]
+    parts += [f"({note})" for note in notes(result)]
+    parts += [f"Runbook: {one_line(result.runbook)}"] if result.runbook else []
+    return "\n".join(part for part in parts if part)

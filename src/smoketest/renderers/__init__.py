@@ -5,11 +5,19 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
-from smoketest.exceptions import UnknownFormat
+from smoketest.exceptions import UnavailableFormat, UnknownFormat
+from smoketest.renderers.github import GitHubRenderer
+from smoketest.renderers.health import HealthRenderer
 from smoketest.renderers.html import HTMLRenderer
 from smoketest.renderers.json import JSONRenderer
+from smoketest.renderers.junit import JUnitRenderer
+from smoketest.renderers.nagios import NagiosRenderer
+from smoketest.renderers.ndjson import NDJSONRenderer
+from smoketest.renderers.prometheus import PrometheusRenderer
+from smoketest.renderers.tap import TAPRenderer
 from smoketest.renderers.text import TextRenderer
 from smoketest.results import Report
 
@@ -17,10 +25,16 @@ from smoketest.results import Report
 class Renderer(Protocol):
     """What a format needs. The names are those of Django REST framework.
 
-    A renderer may also have ``accepts``, a tuple of further media types that
-    negotiate to it; ``always_200 = True``, where the reader of the format takes any
-    other HTTP status for an outage; and ``content_security_policy``, the header
-    that its page needs.
+    A renderer may also have:
+
+    - ``accepts``, a tuple of further media types that negotiate to it
+    - ``variants``, a tuple of renderers of the same format in other media types; the
+      ``Accept`` header chooses among them
+    - ``always_200 = True``, where the reader of the format takes any other HTTP status
+      for an outage
+    - ``content_security_policy``, the header that its page needs
+    - ``requires``, the name of a module without which it cannot render, and
+      ``install``, what to give to pip to have it
     """
 
     @property
@@ -42,7 +56,18 @@ class Renderer(Protocol):
 Extra = Iterable[Renderer | type[Renderer]]
 """A project's own renderers; one with the name of a built-in one replaces it."""
 
-RENDERERS: tuple[Renderer, ...] = (TextRenderer(), JSONRenderer(), HTMLRenderer())
+RENDERERS: tuple[Renderer, ...] = (
+    TextRenderer(),
+    JSONRenderer(),
+    HTMLRenderer(),
+    HealthRenderer(),
+    PrometheusRenderer(),
+    JUnitRenderer(),
+    TAPRenderer(),
+    NagiosRenderer(),
+    GitHubRenderer(),
+    NDJSONRenderer(),
+)
 """The first one is the answer to whoever does not care."""
 
 
@@ -51,12 +76,19 @@ def formats(extra: Extra = ()) -> list[str]:
     return list(_registry(extra))
 
 
-def get(name: str, extra: Extra = ()) -> Renderer:
-    """Return the renderer of that name; raise ``UnknownFormat`` if there is none."""
+def get(name: str, extra: Extra = (), accept: str = "") -> Renderer:
+    """Return the renderer of that name, in the variant that the header ``accept`` likes best.
+
+    Raises ``UnknownFormat`` if there is none, and ``UnavailableFormat`` if what it
+    needs is not installed.
+    """
     registry = _registry(extra)
     if name not in registry:
         raise _unknown(name, list(registry))
-    return registry[name]
+    renderer = registry[name]
+    if not _is_available(renderer):
+        raise _unavailable(renderer)
+    return _liked_best(_variants(renderer), accept)
 
 
 def negotiate(accept: str, extra: Extra = ()) -> Renderer:
@@ -66,14 +98,27 @@ def negotiate(accept: str, extra: Extra = ()) -> Renderer:
     first, then the order of the registry. A header that nothing matches, that makes no
     sense or that is longer than any client sends, gets text.
     """
+    available = filter(_is_available, _registry(extra).values())
+    return _liked_best([one for renderer in available for one in _variants(renderer)], accept)
+
+
+def _liked_best(renderers: list[Renderer], accept: str) -> Renderer:
     ranges = list(_ranges(accept)) if len(accept) <= _LONGEST_HEADER else []
-    known = list(_registry(extra).values())
-    best, best_rank = known[0], _NOT_ACCEPTABLE
-    for renderer in known:
-        rank = max(_rank(media_type, ranges) for media_type in _media_types(renderer))
+    best, best_rank = renderers[0], _NOT_ACCEPTABLE
+    for renderer in renderers:
+        rank = max(_rank(media_type, ranges) for media_type in media_types(renderer))
         if rank > best_rank:
             best, best_rank = renderer, rank
     return best
+
+
+def media_types(renderer: Renderer) -> tuple[str, ...]:
+    """Return the media types that negotiate to ``renderer``, its own one first."""
+    return (renderer.media_type, *getattr(renderer, "accepts", ()))
+
+
+def _variants(renderer: Renderer) -> list[Renderer]:
+    return [renderer, *getattr(renderer, "variants", ())]
 
 
 def _registry(extra: Extra) -> dict[str, Renderer]:
@@ -88,6 +133,20 @@ def _unknown(name: str, known: list[str]) -> UnknownFormat:
     return UnknownFormat(
         f"Unknown format {word!r}: no renderer has that name.{hint}"
         f" Known formats: {', '.join(known)}."
+    )
+
+
+def _is_available(renderer: Renderer) -> bool:
+    module = getattr(renderer, "requires", "")
+    return not module or find_spec(module) is not None
+
+
+def _unavailable(renderer: Renderer) -> UnavailableFormat:
+    module = getattr(renderer, "requires", "")
+    what = getattr(renderer, "install", module)
+    return UnavailableFormat(
+        f"The format {renderer.format!r} cannot be written: it needs the module {module!r},"
+        f" which is not installed. Run: python -m pip install '{what}'"
     )
 
 
@@ -167,7 +226,3 @@ def _width(one: _Range, main: str, sub: str) -> int | None:
     if one.sub != "*":
         return None
     return {main: 1, "*": 0}.get(one.main)
-
-
-def _media_types(renderer: Renderer) -> tuple[str, ...]:
-    return (renderer.media_type, *getattr(renderer, "accepts", ()))

@@ -13,7 +13,7 @@ from django.template import Context, Engine, Template
 
 from smoketest.escaping import one_line, visible
 from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import headline, remarks
+from smoketest.wording import headline, notes, remarks
 
 
 class HTMLRenderer:
@@ -98,7 +98,7 @@ def _test(result: TestResult) -> dict[str, Any]:
         "label": result.label,
         "description": one_line(result.description),
         "duration": f"{result.duration:.3f} s",
-        "notes": ", ".join(_notes(result)),
+        "notes": ", ".join(notes(result)),
         "message": visible(result.message).strip("\n"),
         "traceback": visible(result.traceback).strip("\n"),
         "place": f"{one_line(result.file)}:{result.line}" if result.file else "",
@@ -106,12 +106,3 @@ def _test(result: TestResult) -> dict[str, Any]:
         # Anything else might be a script: javascript:…
         "runbook_is_link": result.runbook.startswith(("https://", "http://")),
     }
-
-
-def _notes(result: TestResult) -> Iterator[str]:
-    if result.timed_out:
-        yield "timed out"
-    if result.cut_off:
-        yield "cut off by the deadline"
-    if result.retried:
-        yield "retried"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from smoketest.escaping import one_line, visible
 from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import remarks
+from smoketest.wording import provenance, remarks
 
 
 class TextRenderer:
@@ -34,7 +34,10 @@ def _lines(report: Report) -> Iterator[str]:
     for label in ("failed", "errored", "warned", "skipped"):
         for result in report.labelled(label):
             yield from _result(result)
+    yield from (f"{one_line(result.id)} retried" for result in report.results if result.retried)
     yield from remarks(report)
+    if report.cached:
+        yield provenance(report)
 
 
 def _counts(report: Report) -> Iterator[str]:
@@ -57,4 +60,6 @@ def _result(result: TestResult) -> Iterator[str]:
     yield f"{line}: {first}" if first else line
     if result.traceback:
         further += visible(result.traceback).rstrip("\n").split("\n")
+    if result.runbook:
+        further.append(f"Runbook: {one_line(result.runbook)}")
     yield from (f"    {line}" if line else "" for line in further)

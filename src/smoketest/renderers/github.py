@@ -1,0 +1,146 @@
+"""GitHub Actions: an annotation for each problem, and a summary of the job in Markdown.
+
+https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import ClassVar
+
+from smoketest.escaping import one_line, visible
+from smoketest.results import Detail, Report, TestResult
+from smoketest.wording import counted, explanation, headline, notes, provenance, reason, remarks
+
+_ANNOTATIONS = 10
+"""Of one level in one step; the rest vanishes without a word
+(https://github.com/orgs/community/discussions/26680)."""
+
+_MESSAGE = 4096
+"""Characters of an annotation's message; the runner cuts what is over."""
+
+_TITLE = 255
+"""Characters of an annotation's title."""
+
+_SUMMARY = 1024 * 1024
+"""Bytes of a summary; GitHub shows none at all of one that is larger."""
+
+_WHOLE = "Smoke tests"
+"""Title of what is said of the run as a whole."""
+
+
+class GitHubRenderer:
+    """``github``: errors, warnings for optional tests, and notices for retried ones.
+
+    All foreign text is data of a command or escaped, so no message can be a command
+    to the runner.
+    """
+
+    format: ClassVar[str] = "github"
+    media_type: ClassVar[str] = "text/plain"
+    charset: ClassVar[str] = "utf-8"
+
+    def render(self, report: Report) -> str:
+        """Return the verdict in words, and at most ten commands of each level."""
+        return "".join(f"{line}\n" for line in _lines(report))
+
+    def summary(self, report: Report) -> str:
+        """Return Markdown of less than 1 MiB, for the file ``GITHUB_STEP_SUMMARY``."""
+        parts = list(_summary(report))
+        kept = list(_fitting(parts))
+        left_out = len(parts) - len(kept)
+        more = [f"… and {left_out} more that GitHub has no room for.\n"] if left_out else []
+        return "\n".join([*kept, *more])
+
+
+def _lines(report: Report) -> Iterator[str]:
+    if report.detail is Detail.VERDICT:
+        yield report.status
+        if not report.passed:
+            yield _command("error", _WHOLE, "The smoke tests failed.")
+        return
+    yield _verdict(report)
+    whole = [_command("error", _WHOLE, remark) for remark in remarks(report)]
+    failures = [*report.labelled("failed"), *report.labelled("errored")]
+    yield from _limited("error", whole + [_problem("error", one) for one in failures])
+    yield from _limited("warning", [_problem("warning", w) for w in report.labelled("warned")])
+    retried = [result for result in report.labelled("passed") if result.retried]
+    yield from _limited("notice", [_problem("notice", result) for result in retried])
+
+
+def _verdict(report: Report) -> str:
+    return " ".join(filter(None, [f"{report.status}: {headline(report)}.", provenance(report)]))
+
+
+def _limited(level: str, commands: Sequence[str]) -> Iterator[str]:
+    if len(commands) <= _ANNOTATIONS:
+        yield from commands
+        return
+    shown = _ANNOTATIONS - 1
+    yield from commands[:shown]
+    more = f"… and {len(commands) - shown} more, which the report has."
+    yield _command(level, _WHOLE, more)
+
+
+def _problem(level: str, result: TestResult) -> str:
+    place = {}
+    if result.file:
+        line = str(result.line)
+        place = {"file": one_line(result.file), "line": line, "endLine": line}
+    return _command(level, one_line(result.id), explanation(result) or result.label, **place)
+
+
+def _command(level: str, title: str, message: str, **place: str) -> str:
+    properties = {**place, "title": _cut(title, _TITLE)}
+    written = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::{level} {written}::{_data(_cut(message, _MESSAGE))}"
+
+
+def _data(text: str) -> str:
+    """Escape as the toolkit of GitHub does it (actions/toolkit, ``command.ts``)."""
+    return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _summary(report: Report) -> Iterator[str]:
+    """Yield the parts of the summary: a heading, remarks, and a part for each test."""
+    mark = "✅" if report.passed else "❌"
+    if report.detail is Detail.VERDICT:
+        yield f"## {mark} Smoke tests: {report.status}\n"
+        return
+    yield f"## {mark} Smoke tests: {report.status}\n\n{headline(report)}.\n"
+    yield from (f"{sentence}\n" for sentence in [*remarks(report), provenance(report)] if sentence)
+    for label in ("failed", "errored", "warned", "skipped"):
+        yield from (_details(result) for result in report.labelled(label))
+    yield from (_details(result) for result in report.labelled("passed") if result.retried)
+    counts = report.counts
+    release = f" Release <code>{escape(one_line(report.release))}</code>." if report.release else ""
+    yield f"Ran {counted(counts.run, 'test')} in {report.duration:.3f} s.{release}\n"
+
+
+def _details(result: TestResult) -> str:
+    """Return HTML, for in it nothing that a message says can be Markdown."""
+    said = "".join(f", {note}" for note in notes(result))
+    title = f"<b>{result.label}</b>{said} <code>{escape(one_line(result.id))}</code>"
+    first = f" {escape(reason(result))}".rstrip()
+    opened = " open" if result.label in ("failed", "errored") else ""
+    why = escape(explanation(result))
+    body = f"<pre>{why}</pre>\n\n" if why else ""
+    return f"<details{opened}><summary>{title}{first}</summary>\n\n{body}</details>\n"
+
+
+def _fitting(parts: Sequence[str]) -> Iterator[str]:
+    left = _SUMMARY - 100  # for the line on what is left out
+    for part in parts:
+        left -= len(part.encode()) + 1
+        if left < 0:
+            return
+        yield part

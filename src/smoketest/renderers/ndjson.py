@@ -1,0 +1,43 @@
+"""Newline-delimited JSON: a line as each test ends, and the run in the last one.
+
+https://github.com/ndjson/ndjson-spec
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from smoketest import schema
+from smoketest.results import Detail, Report, TestResult
+
+
+class NDJSONRenderer:
+    """``ndjson``: one object a line, in ASCII.
+
+    The status of a stream is sent before its end is known, so it is always 200, and
+    the verdict is in the last line. A stream without that line was cut off.
+    """
+
+    format: ClassVar[str] = "ndjson"
+    media_type: ClassVar[str] = "application/x-ndjson"
+    accepts: ClassVar[tuple[str, ...]] = ("application/ndjson", "application/jsonl")
+    charset: ClassVar[str] = "utf-8"
+    always_200: ClassVar[bool] = True
+
+    def render(self, report: Report) -> str:
+        """Return a line for each result, then the line of the run."""
+        results = () if report.detail is Detail.VERDICT else report.results
+        return "".join(map(self.render_result, results)) + self.render_end(report)
+
+    def render_result(self, result: TestResult) -> str:
+        """Return the line of one test, which has the key ``id`` and no ``status``."""
+        return _line(result.to_dict())
+
+    def render_end(self, report: Report) -> str:
+        """Return the last line: the keys of ``json`` except ``results``, ``status`` first."""
+        return _line(schema.run(report))
+
+
+def _line(values: dict[str, Any]) -> str:
+    return json.dumps(values) + "\n"

@@ -1,0 +1,49 @@
+"""The keys of a run in JSON: those of django-smoketest 1.x first, then what 2.0 knows besides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smoketest.results import Detail, Report
+
+
+def run(report: Report) -> dict[str, Any]:
+    """Return ``report`` as JSON-ready values, without its results.
+
+    ``time`` is in milliseconds as in 1.x, ``duration``, ``age`` and every other time in
+    seconds. A report that shows the verdict only is ``{"status": …}``.
+    """
+    verdict = {"status": report.status}
+    if report.detail is Detail.VERDICT:
+        return verdict
+    return verdict | _counts(report) | _facts(report)
+
+
+def _counts(report: Report) -> dict[str, Any]:
+    counts = report.counts
+    return {
+        "test_classes": counts.classes,
+        "tests_run": counts.run,
+        "tests_passed": counts.passed,
+        "tests_failed": counts.failed,
+        "tests_errored": counts.errored,
+        "tests_warned": counts.warned,
+        "tests_skipped": counts.skipped,
+        "failed_tests": report.ids("failed"),
+        "errored_tests": report.ids("errored"),
+        "warned_tests": report.ids("warned"),
+        "skipped_tests": report.ids("skipped"),
+    }
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    return {
+        "time": report.duration * 1000,
+        "duration": report.duration,
+        "started_at": report.started_at.isoformat(),
+        "release": report.release,
+        "node": report.node,
+        "pid": report.pid,
+        "cached": report.cached,
+        "age": report.age,
+    }
