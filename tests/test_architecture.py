@@ -22,12 +22,13 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # From the bottom up. A room imports from the rows below it. A wing (a folder) is one
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
-    "results exceptions options escaping",
+    "results exceptions options escaping watchdog",
     "coroutines isolation selection recorder refusals wording schema",
-    "timeouts client renderers.* listing terminal progress",
+    "timeouts client renderers.* listing terminal progress supervision",
     "testcases renderers",
     "units unloadable smoketest",
     "discovery scheduling probes",
+    "processes",
     "runner",
     "conf sharing cleansing log query waiting outputs",
     "access",

@@ -8,14 +8,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.core.management.color import no_style
 
-from smoketest import conf, listing, renderers, runner, terminal
+from smoketest import conf, listing, renderers, runner, supervision, terminal
 from smoketest.cleansing import cleanse
 from smoketest.exceptions import InvalidSelection, UnknownFormat
 from smoketest.options import Options
@@ -76,9 +76,23 @@ class Command(BaseCommand):
                 self._list(selection, limits, options["format"])
                 return
             threads = set(threading.enumerate())
-            report = cleanse(runner.run(selection, limits, on_result=self._on_result(options)))
+            with self._supervised(limits.deadline) as watched:
+                report = runner.run(
+                    selection,
+                    limits,
+                    on_start=watched.on_start,
+                    on_result=watched.and_then(self._on_result(options)),
+                )
+            report = cleanse(report)
         self._write(self._rendered(report, renderer, options), self.stdout)
         self._exit(report, threads)
+
+    def _supervised(self, deadline: float) -> AbstractContextManager[supervision.Watched]:
+        """Let the deadline hold from outside too, where the process is this command's own."""
+        ours = getattr(self, "_called_from_command_line", False)
+        if ours and threading.current_thread() is threading.main_thread():
+            return supervision.supervised(deadline)
+        return nullcontext(supervision.Watched())
 
     def _renderer(self, name: str | None) -> renderers.Renderer | None:
         if name is None:

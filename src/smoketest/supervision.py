@@ -1,0 +1,144 @@
+"""Ends the command although a test holds Python's interpreter lock.
+
+A loop in C, a catastrophic regular expression: while such a thing runs, no other
+thread does, so nothing inside the interpreter can keep a deadline. What still works is
+a signal handler written in C, and somebody else who sends the signal: see ``watchdog``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from . import watchdog
+from .results import TestResult
+
+logger = logging.getLogger("smoketest")
+
+OnResult = Callable[[TestResult], None]
+
+_WATCHDOG = Path(watchdog.__file__)
+
+
+class Watched:
+    """What a run tells the one who watches; here nobody does."""
+
+    def on_start(self, ids: Sequence[str]) -> None:
+        """Take note that a run begins, perhaps a further one: it has its whole deadline."""
+
+    def on_result(self, result: TestResult) -> None:
+        """Take note that a test has ended."""
+
+    def and_then(self, on_result: OnResult) -> OnResult:
+        """Return a callback that takes note, and then calls ``on_result``."""
+
+        def noted(result: TestResult) -> None:
+            self.on_result(result)
+            on_result(result)
+
+        return noted
+
+
+class _Journalled(Watched):
+    def __init__(self, journal: watchdog.Journal, seconds: float) -> None:
+        self._journal = journal
+        self._seconds = seconds
+        journal.set_deadline(seconds)
+
+    def on_start(self, ids: Sequence[str]) -> None:
+        self._journal.set_deadline(self._seconds)
+        self._journal.expect(ids)
+
+    def on_result(self, result: TestResult) -> None:
+        self._journal.note(result.id, result.label)
+
+
+@contextmanager
+def supervised(seconds: float) -> Iterator[Watched]:
+    r"""End this process with status 3 if a run in the block is not over in ``seconds``.
+
+    That is done :data:`~smoketest.watchdog.PATIENCE` later, so that a run which can end
+    by itself does. Before, all stacks are printed on the standard error. Ctrl-\ does
+    the same at once, and a polite request to end (SIGTERM) interrupts the run as Ctrl-C
+    does, with a report. Only for the main thread of a process that is ours.
+    """
+    with _file_in_memory() as file, _signals():
+        watched = _Journalled(watchdog.Journal(file.fileno()), seconds)
+        dog = _started(file.fileno())
+        try:
+            yield watched
+        finally:
+            if dog is not None:
+                dog.kill()
+                dog.communicate()
+
+
+def _file_in_memory() -> IO[Any]:
+    """Return a file without a name; in production the disk may be read-only."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("smoketest-journal"), "r+b", buffering=0)
+    return TemporaryFile(buffering=0)
+
+
+def _started(journal: int) -> subprocess.Popen[bytes] | None:
+    """Start the watchdog, where this interpreter can start another one."""
+    if getattr(sys, "frozen", False) or not sys.executable or not _WATCHDOG.is_file():
+        return None  # sys.executable would be the program itself, or the file is in an archive
+    command = [sys.executable, "-I", "-S", str(_WATCHDOG), str(os.getpid()), str(journal)]
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[journal],
+            cwd="/",
+            start_new_session=True,  # Ctrl-C is for us
+        )
+    except OSError as error:
+        logger.warning(
+            "The run is not watched from outside (%s): a test that holds Python's interpreter "
+            "lock can outlast the deadline. Let this user start one process more.",
+            error,
+        )
+        return None
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGQUIT, signal.SIGTERM)}
+    end_on_quit(2)
+    if before[signal.SIGTERM] is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        faulthandler.unregister(signal.SIGQUIT)
+        for number, handler in before.items():
+            # None is a handler that is not Python's; it cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def end_on_quit(descriptor: int) -> None:
+    """At SIGQUIT, print all stacks to ``descriptor`` and end this process with status 3.
+
+    All of that happens in C, in the signal handler, whoever holds the interpreter lock.
+    faulthandler prints, and goes on to the handler that was there before with the
+    signal's number as the only argument. Put there, ``_exit`` itself makes a status of
+    it, and the number of SIGQUIT is 3.
+    """
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    libc.signal.restype = ctypes.c_void_p
+    faulthandler.unregister(signal.SIGQUIT)
+    libc.signal(signal.SIGQUIT, ctypes.cast(libc._exit, ctypes.c_void_p))
+    faulthandler.register(signal.SIGQUIT, file=descriptor, all_threads=True, chain=True)
