@@ -95,8 +95,9 @@ def mariadb() -> Iterator[Server]:
             f"CREATE USER {USER}@'127.0.0.1';\n"
             f"GRANT ALL ON `smoketest\\_%`.* TO {USER}@'127.0.0.1';\n"
         )
-        _run([install, "--no-defaults", f"--datadir={data}", "--skip-test-db"])
-        command = [mariadbd, "--no-defaults", f"--datadir={data}", f"--init-file={grants}"]
+        places = ["--no-defaults", f"--datadir={data}", f"--tmpdir={folder}"]
+        _run([install, *places, "--skip-test-db"])
+        command = [mariadbd, *places, f"--init-file={grants}"]
         command += ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder / 'socket'}"]
         command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"]
         command += ["--skip-name-resolve", "--character-set-server=utf8mb4"]
