@@ -121,13 +121,20 @@ def _summary(report: Report) -> Iterator[str]:
     for label in ("failed", "errored", "warned", "skipped"):
         yield from (_details(result) for result in report.labelled(label))
     yield from (_details(result) for result in report.labelled("passed") if result.retried)
-    counts = report.counts
+    yield _end(report)
+
+
+def _end(report: Report) -> str:
     release = f" Release <code>{escape(one_line(report.release))}</code>." if report.release else ""
-    yield f"Ran {counted(counts.run, 'test')} in {report.duration:.3f} s.{release}\n"
+    ran = f"Ran {counted(report.counts.run, 'test')} in {report.duration:.3f} s."
+    return f"<p>{ran}{release}</p>\n"
 
 
 def _details(result: TestResult) -> str:
-    """Return HTML, for in it nothing that a message says can be Markdown."""
+    """Return blocks of HTML, in which nothing that a message says can be Markdown.
+
+    https://spec.commonmark.org/0.31.2/#html-blocks
+    """
     said = "".join(f", {note}" for note in notes(result))
     title = f"<b>{result.label}</b>{said} <code>{escape(one_line(result.id))}</code>"
     first = f" {escape(reason(result))}".rstrip()
