@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +16,9 @@ from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 from django.utils.functional import SimpleLazyObject
 
-from smoketest import access
+from smoketest import access, renderers
 from smoketest.access import Access, Denied
+from smoketest.renderers.github import GitHubRenderer
 from smoketest.results import Detail, Outcome, Report, TestResult
 
 OLD, NEW = "an-old-token-0123456789", "a-new-token-0123456789"
@@ -260,3 +261,43 @@ def test_trimming_never_changes_the_verdict() -> None:
     passed = Report.from_results([TestResult(id="a.b", outcome=Outcome.PASSED)], selected=1)
     assert [access.trim(passed, detail).status for detail in Detail] == ["PASS"] * 3
     assert [access.trim(FULL, detail).status for detail in Detail] == ["FAIL"] * 3
+
+
+def in_every_format(report: Report) -> dict[str, str]:
+    """What each renderer of the registry, and each variant of one, makes of ``report``."""
+    found = [renderers.get(name) for name in renderers.formats()]
+    variants = [one for renderer in found for one in getattr(renderer, "variants", ())]
+    written = {one.media_type + one.format: one.render(report) for one in [*found, *variants]}
+    return written | {"summary": GitHubRenderer().summary(report)}
+
+
+ALL_OUTCOMES = Report.from_results(
+    [
+        replace(
+            FULL.results[0],
+            id=f"shop.smoke.T.test_{outcome}_{optional}",
+            outcome=outcome,
+            optional=optional,
+        )
+        for outcome in Outcome
+        for optional in (True, False)
+    ],
+    selected=99,
+    release=SECRET,
+    node=SECRET,
+    pid=4711,
+)
+
+
+def test_the_marks_of_the_leak_test_are_in_what_a_trusted_caller_gets() -> None:
+    assert [
+        name for name, text in in_every_format(ALL_OUTCOMES).items() if SECRET not in text
+    ] == []
+
+
+@pytest.mark.parametrize("detail", [Detail.SUMMARY, Detail.VERDICT])
+def test_no_format_shows_a_stranger_what_was_trimmed(detail: Detail) -> None:
+    for name, text in in_every_format(access.trim(ALL_OUTCOMES, detail)).items():
+        assert SECRET not in text, name
+        assert "4711" not in text, name
+        assert ("shop" in text) is (detail is Detail.SUMMARY), name
