@@ -446,6 +446,7 @@ def test_a_failing_request_of_the_site_is_logged_as_ever(
     assert record.levelname == "ERROR"
 
 
+@both
 def test_system_exit_in_a_view_reaches_the_test(get: Get) -> None:
     with pytest.raises(SystemExit):
         get("/leave/")
