@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smoketest.escaping import one_line, uncoloured, visible
-from smoketest.results import Report, TestResult
+from smoketest.results import Outcome, Report, TestResult
 
 
 def counted(number: int, noun: str) -> str:
@@ -101,9 +101,15 @@ def reason(result: TestResult) -> str:
     return one_line(uncoloured("".join(lines)))
 
 
+def runbook(result: TestResult) -> str:
+    """Return where it says what to do about ``result``, where there is something to do."""
+    failed = result.outcome in (Outcome.FAILED, Outcome.ERRORED)
+    return one_line(result.runbook) if failed else ""
+
+
 def explanation(result: TestResult) -> str:
     """Return all that says why ``result`` is no pass: message, traceback, notes and runbook."""
     parts = [visible(uncoloured(text)).strip("\n") for text in (result.message, result.traceback)]
     parts += [f"({note})" for note in notes(result)]
-    parts += [f"Runbook: {one_line(result.runbook)}"] if result.runbook else []
+    parts += [f"Runbook: {where}"] if (where := runbook(result)) else []
     return "\n".join(part for part in parts if part)

@@ -9,7 +9,7 @@ import json
 from typing import Any, ClassVar
 
 from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import explanation, headline, notes, provenance, remarks
+from smoketest.wording import explanation, headline, notes, provenance, remarks, runbook
 
 _STATUS = {"passed": "pass", "failed": "fail", "errored": "fail", "warned": "warn"}
 """The draft has no word for a check that was skipped, so that one has no status."""
@@ -71,7 +71,7 @@ def _check(result: TestResult, node: str) -> dict[str, Any]:
         "time": result.started_at.isoformat(),
         "notes": notes(result),
         "output": "" if passed else explanation(result),
-        "links": {"help": result.runbook} if result.runbook and not passed else {},
+        "links": _known({"help": runbook(result)}),
     }
 
 

@@ -126,7 +126,6 @@ def _case(result: TestResult) -> Element:
         case,
         description=result.description,
         tags=", ".join(result.tags),
-        runbook=result.runbook,
         retried="true" if result.retried else "",
     )
     if result.label in _KINDS:

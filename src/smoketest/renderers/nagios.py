@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from smoketest.escaping import one_line
 from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import headline, notes, provenance, reason, remarks
+from smoketest.wording import headline, notes, provenance, reason, remarks, runbook
 
 _STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
@@ -97,7 +97,7 @@ def _line(state: str, result: TestResult, *more: str) -> str:
     said = ", ".join([*more, *notes(result)])
     parts = [f"[{state}] {one_line(result.id)}{f' ({said})' if said else ''}", reason(result)]
     line = ": ".join(part for part in parts if part)
-    return f"{line} - {one_line(result.runbook)}" if result.runbook and state != "OK" else line
+    return " - ".join(part for part in (line, runbook(result)) if part)
 
 
 def _cut(text: str) -> str:

@@ -115,8 +115,9 @@ def _counts(report: Report) -> Metric:
 def _build(report: Report) -> Iterator[Metric]:
     from prometheus_client.core import InfoMetricFamily
 
-    known = {"release": one_line(report.release), "node": one_line(report.node)}
-    if any(known.values()):
+    facts = {"release": report.release, "node": report.node}
+    known = {name: one_line(value) for name, value in facts.items() if value}
+    if known:
         yield InfoMetricFamily("smoketest_build", "Release and host that answered.", known)
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from smoketest.escaping import one_line, uncoloured, visible
 from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import headline, provenance, reason, remarks
+from smoketest.wording import headline, provenance, reason, remarks, runbook
 
 
 class TAPRenderer:
@@ -77,7 +77,7 @@ def _facts(result: TestResult) -> dict[str, Any]:
         "message": uncoloured(result.message),
         "traceback": uncoloured(result.traceback),
         "at": at if bad else None,
-        "runbook": result.runbook if bad else None,
+        "runbook": runbook(result),
         "timed_out": result.timed_out,
         "cut_off": result.cut_off,
         "retried": result.retried,

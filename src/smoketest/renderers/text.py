@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from smoketest.escaping import one_line, visible
 from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import provenance, remarks
+from smoketest.wording import provenance, remarks, runbook
 
 
 class TextRenderer:
@@ -60,6 +60,6 @@ def _result(result: TestResult) -> Iterator[str]:
     yield f"{line}: {first}" if first else line
     if result.traceback:
         further += visible(result.traceback).rstrip("\n").split("\n")
-    if result.runbook:
-        further.append(f"Runbook: {one_line(result.runbook)}")
+    if where := runbook(result):
+        further.append(f"Runbook: {where}")
     yield from (f"    {line}" if line else "" for line in further)
