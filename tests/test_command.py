@@ -16,7 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command, color
 from django.test import override_settings
 
-from smoketest import runner
+from smoketest import renderers, runner, waiting
 from smoketest.options import Options
 from smoketest.results import Report
 from smoketest.selection import Selection
@@ -34,6 +34,10 @@ SHOP = """
             self.assertEqual(1, 2)
 """
 READ, WRITE = "shop.smoke.Catalogue.test_read", "shop.smoke.Catalogue.test_write"
+
+
+SECRET = "a-secret-of-the-settings-0123456789"
+with_secret = override_settings(SHOP_API_KEY=SECRET)
 
 
 class Terminal(io.StringIO):
@@ -131,6 +135,13 @@ def test_all_skipped_is_3(make_app: MakeApp) -> None:
         (["--timeout", "-1"], "--timeout is -1.0"),
         (["--deadline", "nan"], "--deadline is nan"),
         (["--deadline", "1e300"], "--deadline is 1e+300"),
+        (["--wait", "-1"], "--wait is -1.0"),
+        (["--durations", "-1"], "--durations is -1"),
+        (["--output", "json"], "must be FORMAT:FILE"),
+        (["--output", "jsno:a"], "Did you mean 'json'?"),
+        (["--output", "json:/no/such/folder/a"], "'/no/such/folder/a', which cannot be written"),
+        (["--output", "json:-", "--format", "text"], "is to get two reports"),
+        (["--list", "--output", "json:-"], "--output is for reports"),
         (["--no-color", "--force-color"], "can't be used together"),
     ],
 )
@@ -231,8 +242,12 @@ def test_an_empty_list_is_3(form: list[str]) -> None:
 def test_verbosity_0_is_one_line_and_2_has_a_line_for_each_test() -> None:
     assert Outcome("-v0").out == "FAIL: 1 of 2 tests failed\n"
     lines = Outcome("-v2").out.splitlines()
-    assert sorted(lines[:2]) == [f"test_read ({READ}) ... ok", f"test_write ({WRITE}) ... FAIL"]
-    assert lines[2] == "FAIL: 1 of 2 tests failed"
+    verdict = lines.index("FAIL: 1 of 2 tests failed")
+    assert sorted(lines[:verdict]) == [
+        "    1 != 2",
+        f"test_read ({READ}) ... ok",
+        f"test_write ({WRITE}) ... FAIL",
+    ]
 
 
 @pytest.mark.usefixtures("shop")
@@ -243,6 +258,181 @@ def test_a_format_is_alone_on_stdout_at_any_verbosity(name: str) -> None:
     assert f"test_read ({READ}) ... ok\n" in loud.err
     assert "... ok" not in loud.out
     assert Outcome("--format", name).err == ""
+
+
+# -- several reports
+
+
+@pytest.mark.usefixtures("shop")
+def test_one_run_writes_many_reports_and_what_a_person_reads(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("json", "junit", "text")}
+    outcome = Outcome(*(f"--output={name}:{file}" for name, file in files.items()))
+    assert outcome.status == 1
+    assert outcome.out.startswith("FAIL: 1 of 2 tests failed\n")
+    started = {json.loads(files["json"].read_text())["started_at"]}
+    assert files["text"].read_text().startswith("FAIL\n")
+    assert "<testsuites" in files["junit"].read_text()
+    assert len(started) == 1
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_format_on_stdout_and_another_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    outcome = Outcome("--output", "text:-", "--output", f"json:{file}")
+    assert outcome.out.startswith("FAIL\n")
+    assert json.loads(file.read_text())["status"] == "FAIL"
+
+
+def test_a_file_that_cannot_be_written_is_2_before_any_test_runs(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    smoke = f"""
+        from pathlib import Path
+        from smoketest import SmokeTest
+
+        class T(SmokeTest):
+            def test_it(self): Path({str(ran)!r}).touch()
+    """
+    make_app("shop", {"smoke.py": smoke})
+    good = tmp_path / "good.json"
+    outcome = Outcome(f"--output=json:{good}", f"--output=text:{tmp_path}/missing/bad.txt")
+    assert outcome.status == 2
+    assert "No test has run" in outcome.err
+    assert not ran.exists()
+    assert not good.exists()
+
+
+@pytest.mark.parametrize(("test", "status"), [(READ, 2), (WRITE, 1)])
+def test_a_file_that_cannot_be_written_any_more_is_never_a_pass(
+    shop: Path, test: str, status: int, tmp_path: Path
+) -> None:
+    other = tmp_path / "report.txt"
+    outcome = Outcome(test, "--output", "json:/dev/full", "--output", f"text:{other}")
+    assert outcome.status == status
+    assert "could not be written to '/dev/full'" in outcome.err
+    assert other.read_text()[:4] in outcome.out
+
+
+@pytest.mark.usefixtures("shop")
+def test_durations_are_shown_beside_a_format_and_in_the_words_for_a_person() -> None:
+    person = Outcome("--durations", "1").out
+    assert person.count(" s  shop.smoke.") == 1
+    program = Outcome("--durations", "0", "--format", "json")
+    assert json.loads(program.out)["tests_run"] == 2
+    assert program.err.splitlines()[0] == "Slowest tests:"
+    assert program.err.count(" s  shop.smoke.") == 2
+
+
+@pytest.mark.usefixtures("shop")
+def test_ndjson_has_a_line_for_each_test_and_one_for_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "report.ndjson"
+    outcome = Outcome("--format", "ndjson", "--output", f"ndjson:{tmp_path / 'report.ndjson'}")
+    for text in (outcome.out, file.read_text()):
+        *tests, run = map(json.loads, text.splitlines())
+        assert sorted(one["id"] for one in tests) == [READ, WRITE]
+        assert run["status"] == "FAIL"
+
+
+@with_secret
+def test_no_output_has_a_secret(make_app: MakeApp, tmp_path: Path) -> None:
+    smoke = f"""
+        from smoketest import SmokeTest
+
+        class T(SmokeTest):
+            def test_it(self): self.fail("the key is {SECRET}")
+    """
+    make_app("shop", {"smoke.py": smoke})
+    file = tmp_path / "report.json"
+    for name in ("text", "ndjson", "github"):
+        outcome = Outcome("--format", name, "-v3", "--output", f"json:{file}")
+        shown = outcome.out + outcome.err + file.read_text()
+        assert "the key is" in shown
+        assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    ("selected", "status"), [([READ], 0), ([], 2), (["-k", "nothing_like_it"], 3)]
+)
+@pytest.mark.usefixtures("shop")
+def test_nagios_has_its_own_exit_statuses(selected: list[str], status: int) -> None:
+    outcome = Outcome("--format", "nagios", *selected)
+    assert outcome.status == status
+    assert outcome.out.startswith("SMOKETEST ")
+
+
+def test_warnings_are_1_for_nagios_and_0_for_all_others(make_app: MakeApp) -> None:
+    optional = SHOP.replace(
+        "Catalogue(SmokeTest):", "Catalogue(SmokeTest):\n        optional = True"
+    )
+    make_app("shop", {"smoke.py": optional})
+    assert Outcome("--output", "nagios:-").status == 1
+    assert Outcome("--output", "nagios:/dev/null").status == 0
+
+
+@pytest.mark.usefixtures("shop")
+def test_wrong_usage_is_unknown_to_nagios_not_critical() -> None:
+    assert Outcome("--format", "nagios", "shpo").status == 3
+    assert Outcome("--format", "nagios", "--output", "json:/no/such/folder/a").status == 3
+
+
+@pytest.mark.usefixtures("shop")
+def test_github_gets_its_summary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = tmp_path / "summary.md"
+    page.touch()
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    assert "::error" in Outcome("--format", "github").out
+    assert page.read_text() == ""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert Outcome("--format", "github").status == 1
+    assert WRITE in page.read_text()
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "missing" / "summary.md"))
+    assert Outcome("--format", "github").status == 2
+    assert Outcome("--format", "json").status == 1
+
+
+# -- again
+
+
+STARTING = """
+    from smoketest import SmokeTest
+    calls = []
+
+    class Service(SmokeTest):
+        def test_it(self):
+            calls.append(1)
+            self.assertGreater(len(calls), 1, "not up yet")
+"""
+
+
+@pytest.mark.parametrize("name", renderers.formats())
+def test_a_pass_after_a_retry_is_marked_in_every_format(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(waiting, "INTERVAL", 0.0)
+    make_app("shop", {"smoke.py": STARTING})
+    outcome = Outcome("--wait", "60", "--format", name)
+    assert outcome.status == 0
+    assert "retried" in outcome.out
+
+
+def test_a_pass_after_a_retry_is_told_to_a_person(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "INTERVAL", 0.0)
+    make_app("shop", {"smoke.py": STARTING})
+    outcome = Outcome("--wait", "60", "-v2")
+    assert outcome.status == 0
+    test = "test_it (shop.smoke.Service.test_it)"
+    assert outcome.out.splitlines()[:3] == [
+        f"{test} ... FAIL",
+        "    1 not greater than 1 : not up yet",
+        f"{test} ... ok (retried)",
+    ]
+    assert "retried: shop.smoke.Service.test_it" in outcome.out
+
+
+# -- colour
 
 
 @pytest.mark.usefixtures("shop")

@@ -162,3 +162,38 @@ def test_a_report_is_written_in_the_charset_of_its_format(tmp_path: Path) -> Non
     (output,) = outputs.parse([f"own:{tmp_path / 'report'}"], [Ascii()])
     output.write(Report(passed=True))
     assert (tmp_path / "report").read_bytes() == rb"\u0436 \ud800"
+
+
+GITHUB = {"GITHUB_ACTIONS": "true"}
+
+
+def test_a_format_with_a_summary_adds_it_to_the_page_of_the_job(tmp_path: Path) -> None:
+    page = tmp_path / "summary.md"
+    page.write_text("# Of another step\n")
+    environment = {**GITHUB, "GITHUB_STEP_SUMMARY": str(page)}
+    _, summary = outputs.parse(["github:-"], environment=environment)
+    summary.check()
+    summary.write(Report(passed=True))
+    lines = page.read_text().splitlines()
+    assert lines[0] == "# Of another step"
+    assert len(lines) > 1
+    assert not summary.is_stdout
+
+
+@pytest.mark.parametrize(
+    ("specification", "environment"),
+    [
+        ("json:-", {**GITHUB, "GITHUB_STEP_SUMMARY": "summary.md"}),
+        ("github:-", {"GITHUB_STEP_SUMMARY": "summary.md"}),
+        ("github:-", GITHUB),
+    ],
+)
+def test_there_is_no_summary_elsewhere(specification: str, environment: dict[str, str]) -> None:
+    assert len(outputs.parse([specification], environment=environment)) == 1
+
+
+def test_a_summary_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    environment = {**GITHUB, "GITHUB_STEP_SUMMARY": str(tmp_path / "missing" / "summary.md")}
+    _, summary = outputs.parse(["github:-"], environment=environment)
+    with pytest.raises(InvalidOutput, match="GITHUB_STEP_SUMMARY names"):
+        summary.check()

@@ -11,7 +11,7 @@ from django.core.management.color import color_style, no_style
 from django.utils.module_loading import import_string
 
 from smoketest.results import Outcome, Report, TestResult
-from smoketest.terminal import own_frames, report_lines, result_line
+from smoketest.terminal import own_frames, program, report_lines, result_line, result_lines
 from smoketest.wording import headline
 
 
@@ -56,7 +56,93 @@ def test_a_failure_is_shown_with_all_that_helps() -> None:
         "skipped: shop.smoke.T.test_it: not here",
         "",
         "Ran 1 test in 1.500 s: 1 failed, 1 skipped.",
+        "",
+        "To run again what failed:",
+        "    python manage.py smoketest shop.smoke.T.test_it",
     ]
+
+
+def again(*results: TestResult) -> list[str]:
+    """Return the lines below "To run again what failed"."""
+    shown = lines(*results)
+    return shown[shown.index("To run again what failed:") + 1 :]
+
+
+def test_what_failed_can_be_run_again_by_one_pasted_command() -> None:
+    bad = [result(Outcome.ERRORED, id=f"shop.smoke.CatalogueTest.test_{n}") for n in range(3)]
+    shown = again(*bad, result(), result(Outcome.FAILED, optional=True, id="shop.smoke.T.test_2"))
+    assert shown == [
+        "    python manage.py smoketest \\",
+        "        shop.smoke.CatalogueTest.test_0 \\",
+        "        shop.smoke.CatalogueTest.test_1 \\",
+        "        shop.smoke.CatalogueTest.test_2",
+    ]
+
+
+def test_a_fixture_is_run_again_by_its_class_and_an_odd_name_is_quoted() -> None:
+    fixture = result(Outcome.ERRORED, id="shop.smoke.T.tearDownClass")
+    assert again(fixture, result(Outcome.ERRORED, id="a b;c")) == [
+        "    python manage.py smoketest shop.smoke.T 'a b;c'"
+    ]
+
+
+def test_a_run_without_failures_names_nothing_to_run_again() -> None:
+    shown = "\n".join(lines(result(), result(Outcome.FAILED, optional=True)))
+    assert "again" not in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("manage.py", "python manage.py smoketest"),
+        ("/srv/site/manage.py", "python manage.py smoketest"),
+        ("/usr/bin/django-admin", "django-admin smoketest"),
+        ("/usr/lib/django/__main__.py", "python -m django smoketest"),
+        ("", "python manage.py smoketest"),
+    ],
+)
+def test_the_command_is_named_as_it_was_called(path: str, shown: str) -> None:
+    assert program(path, "smoketest") == shown
+
+
+THREE = [result(id=f"shop.smoke.T.test_{n}", duration=float(n)) for n in (1, 3, 2)]
+
+
+def slowest(duration: float, durations: int | None) -> list[str]:
+    """Return the last part of the ids below "Slowest tests", in their order."""
+    ended = [*THREE, result(Outcome.SKIPPED, duration=9.0)]
+    report = Report.from_results(ended, selected=4, duration=duration)
+    shown = list(report_lines(report, no_style(), durations=durations))
+    if "Slowest tests:" not in shown:
+        return []
+    below = shown[shown.index("Slowest tests:") + 1 :]
+    return [line.split(".")[-1] for line in below[: below.index("")]]
+
+
+@pytest.mark.parametrize(
+    ("duration", "durations", "shown"),
+    [
+        (4.9, None, []),
+        (5.0, None, ["test_3", "test_2", "test_1"]),
+        (0.1, 2, ["test_3", "test_2"]),
+        (0.1, 0, ["test_3", "test_2", "test_1"]),
+        (9.0, 1, ["test_3"]),
+    ],
+)
+def test_the_slowest_tests_are_shown_when_asked_for_and_when_the_run_was_slow(
+    duration: float, durations: int | None, shown: list[str]
+) -> None:
+    assert slowest(duration, durations) == shown
+
+
+def test_a_failure_has_its_message_below_its_line_as_it_happens() -> None:
+    assert list(result_lines(BAD, no_style())) == [
+        "test_it (shop.smoke.T.test_it) ... FAIL",
+        "    1 != 2",
+        "",
+        "    - 1",
+    ]
+    assert len(list(result_lines(result(Outcome.SKIPPED, message="no"), no_style()))) == 1
 
 
 def test_verbosity_0_is_one_line() -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from smoketest import renderers
 from smoketest.exceptions import SmokeTestError
@@ -40,10 +41,11 @@ class Output:
     def check(self) -> None:
         """Raise :class:`InvalidOutput` if the file cannot be written; it is left as it is."""
         try:
-            check(self.file)
+            if not self.is_stdout:
+                check(self.file)
         except OSError as error:
             raise InvalidOutput(
-                f"--output names {self.file!r}, which cannot be written: {_why(error)}. "
+                f"{self._named_by} names {self.file!r}, which cannot be written: {_why(error)}. "
                 "No test has run. Name a file that this user may write, in a folder that exists."
             ) from error
 
@@ -52,9 +54,31 @@ class Output:
         text = self.renderer.render(report)
         write(self.file, text.encode(self.renderer.charset, "backslashreplace"))
 
+    _named_by: ClassVar[str] = "--output"
 
-def parse(specifications: Sequence[str], extra: Extra = ()) -> list[Output]:
-    """Return what each ``FORMAT:FILE`` means.
+
+@dataclass(frozen=True)
+class Summary(Output):
+    """What a renderer with a method ``summary`` adds to the page of a GitHub job.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+    """
+
+    def write(self, report: Report) -> None:
+        """Add the summary to the file, in which other steps may have written."""
+        summary: Callable[[Report], str] = getattr(self.renderer, "summary")  # noqa: B009
+        with Path(self.file).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(summary(report))
+
+    _named_by: ClassVar[str] = "GITHUB_STEP_SUMMARY"
+
+
+def parse(
+    specifications: Sequence[str],
+    extra: Extra = (),
+    environment: Mapping[str, str] = os.environ,
+) -> list[Output]:
+    """Return what each ``FORMAT:FILE`` means, and the summary that GitHub Actions takes.
 
     Raises :class:`InvalidOutput`, also where two have one file, and ``UnknownFormat``.
     """
@@ -63,13 +87,25 @@ def parse(specifications: Sequence[str], extra: Extra = ()) -> list[Output]:
     for output in outputs:
         target = output.file if output.is_stdout else os.path.realpath(output.file)
         if target in seen:
-            where = "Standard output" if output.is_stdout else repr(output.file)
-            raise InvalidOutput(
-                f"{where} is to get two reports, and the one would spoil the other. "
-                "Name a file for each with --output FORMAT:FILE."
-            )
+            raise _spoiled(output)
         seen.add(target)
-    return outputs
+    return outputs + _summaries(outputs, environment)
+
+
+def _spoiled(output: Output) -> InvalidOutput:
+    where = "Standard output" if output.is_stdout else repr(output.file)
+    return InvalidOutput(
+        f"{where} is to get two reports, and the one would spoil the other. "
+        "Name a file for each with --output FORMAT:FILE."
+    )
+
+
+def _summaries(outputs: Sequence[Output], environment: Mapping[str, str]) -> list[Output]:
+    file = environment.get("GITHUB_STEP_SUMMARY")
+    if environment.get("GITHUB_ACTIONS") != "true" or not file:
+        return []
+    able = [output.renderer for output in outputs if hasattr(output.renderer, "summary")]
+    return [Summary(renderer, file) for renderer in able[:1]]
 
 
 def _parsed(specification: str, extra: Extra) -> Output:
@@ -103,12 +139,6 @@ def write(path: str, data: bytes) -> None:
         _replace(target, data)
     else:
         target.write_bytes(data)
-
-
-def append(path: str, text: str) -> None:
-    """Add ``text`` at the end of the file ``path``."""
-    with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
 
 
 def _is_replaceable(target: Path) -> bool:

@@ -91,10 +91,13 @@ Draw = Callable[[Progress, int], str]
 
 
 class LiveLine:
-    """A line at the end of a terminal that shows a progress until it is closed."""
+    """A line at the end of a terminal that shows a progress until it is closed.
 
-    def __init__(self, progress: Progress, stream: Stream, draw: Draw) -> None:
-        self._progress = progress
+    Without ``draw`` there is none, and nothing is written.
+    """
+
+    def __init__(self, progress: Progress, stream: Stream, draw: Draw | None) -> None:
+        self.progress = progress
         self._stream = stream
         self._draw = draw
         self._over = threading.Event()
@@ -102,25 +105,31 @@ class LiveLine:
         self._thread = threading.Thread(target=self._run, name="smoketest-progress", daemon=True)
 
     def __enter__(self) -> LiveLine:
-        self._thread.start()
+        if self._draw is not None:
+            self._thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._over.set()
-        self._thread.join()
-        self._stream.write(ERASE)
+        if self._draw is not None:
+            self._thread.join()
+            self._stream.write(ERASE)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Clear the line while something else is written to the terminal."""
         with self._drawing:
-            self._stream.write(ERASE)
+            if self._draw is not None:
+                self._stream.write(ERASE)
             yield
 
     def _run(self) -> None:
         while not self._over.wait(INTERVAL):
             with self._drawing:
-                self._stream.write(ERASE + self._draw(self._progress, width(self._stream)))
+                self._stream.write(ERASE + self._picture())
+
+    def _picture(self) -> str:
+        return self._draw(self.progress, width(self._stream)) if self._draw else ""
 
 
 ERASE = "\r\x1b[K"

@@ -103,6 +103,18 @@ class Selection:
         return not self.tags or not candidate.tags.isdisjoint(self.tags)
 
 
+_FIXTURES = frozenset({"setUpClass", "tearDownClass", "setUpModule", "tearDownModule"})
+
+
+def label_for(id: str) -> str:
+    """Return the label that selects again what has the result ``id``.
+
+    A fixture runs with the tests around it only, so its class or module is the label.
+    """
+    owner, _, name = id.rpartition(".")
+    return owner if name in _FIXTURES else id
+
+
 def _as_pattern(word: str) -> str:
     # The rule of unittest's and of Django's command line.
     return word if "*" in word else f"*{word}*"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sysconfig
 import textwrap
 from collections.abc import Iterator
@@ -10,10 +11,17 @@ from pathlib import Path
 from typing import Protocol
 
 from smoketest.escaping import one_line, visible
-from smoketest.results import Report, TestResult
+from smoketest.results import Outcome, Report, TestResult
+from smoketest.selection import label_for
 from smoketest.wording import counted, headline, remarks
 
 _WIDTH = 79
+
+SLOW = 5.0
+"""Seconds; whoever has waited longer for a run wants to know what for."""
+
+_SLOWEST = 5
+"""Tests that are named then."""
 
 
 class Style(Protocol):
@@ -29,11 +37,20 @@ class Style(Protocol):
         """Return ``text`` as something to look at."""
 
 
-def report_lines(report: Report, style: Style, verbosity: int = 1) -> Iterator[str]:
+def report_lines(
+    report: Report,
+    style: Style,
+    verbosity: int = 1,
+    *,
+    durations: int | None = None,
+    program: str = "python manage.py smoketest",
+) -> Iterator[str]:
     """Yield the lines of ``report``.
 
     ``verbosity`` is Django's: 0 is the verdict alone, 1 adds messages and tracebacks
-    with the frames of the project's own files, 3 shows all frames.
+    with the frames of the project's own files, 3 shows all frames. ``durations`` is
+    how many of the slowest tests are named, 0 for all; ``None`` names some of a slow
+    run. ``program`` is what runs the tests again.
     """
     paint = style.SUCCESS if report.passed else style.ERROR
     yield paint(f"{report.status}: {headline(report)}")
@@ -43,12 +60,45 @@ def report_lines(report: Report, style: Style, verbosity: int = 1) -> Iterator[s
         for result in report.labelled(label):
             yield from _problem(result, style, whole=verbosity >= 3)
     skipped = report.labelled("skipped")
-    if skipped:
+    retried = [result for result in report.labelled("passed") if result.retried]
+    if skipped or retried:
         yield ""
     yield from (style.WARNING(line) for line in map(_skip, skipped))
+    yield from (style.WARNING(f"retried: {one_line(one.id)}, and it passed") for one in retried)
+    if durations is None and report.duration >= SLOW:
+        durations = _SLOWEST
+    if durations is not None:
+        yield ""
+        yield from slowest_lines(report, durations)
     yield ""
     yield from (line for remark in remarks(report) for line in textwrap.wrap(remark, _WIDTH))
     yield _counts(report)
+    yield from _again(report, program)
+
+
+def slowest_lines(report: Report, number: int) -> Iterator[str]:
+    """Yield the ``number`` slowest tests, the slowest first; 0 is all that ran."""
+    ran = [result for result in report.results if result.outcome is not Outcome.SKIPPED]
+    ran.sort(key=lambda result: -result.duration)
+    yield "Slowest tests:"
+    yield from (f"{one.duration:10.3f} s  {one_line(one.id)}" for one in ran[: number or None])
+
+
+def _again(report: Report, program: str) -> Iterator[str]:
+    """Yield the command line that runs just what failed; a shell takes it as it stands."""
+    failed = [*report.labelled("failed"), *report.labelled("errored")]
+    if not failed:
+        return
+    labels = dict.fromkeys(shlex.quote(one_line(label_for(result.id))) for result in failed)
+    yield ""
+    yield "To run again what failed:"
+    line = f"    {' '.join([program, *labels])}"
+    if len(line) <= _WIDTH:
+        yield line
+        return
+    *others, last = [f"    {program}", *(f"        {label}" for label in labels)]
+    yield from (f"{one} \\" for one in others)
+    yield last
 
 
 def result_line(result: TestResult, style: Style) -> str:
@@ -57,6 +107,23 @@ def result_line(result: TestResult, style: Style) -> str:
     name = address.rpartition(".")[2]
     again = " (retried)" if result.retried else ""
     return f"{name} ({address}) ... {_word(result, style)}{again}"
+
+
+def result_lines(result: TestResult, style: Style) -> Iterator[str]:
+    """Yield :func:`result_line`, and below it why ``result`` is no pass."""
+    yield result_line(result, style)
+    if result.outcome in (Outcome.FAILED, Outcome.ERRORED):
+        yield from _indented(visible(result.message))
+
+
+def program(path: str, subcommand: str) -> str:
+    """Return how a shell runs the command that was started as ``path`` ``subcommand``."""
+    name = Path(path or "manage.py").name
+    if name == "__main__.py":  # of Django: nobody else's runs commands
+        name = "python -m django"
+    elif name.endswith(".py"):
+        name = f"python {name}"
+    return f"{name} {subcommand}"
 
 
 def _word(result: TestResult, style: Style) -> str:

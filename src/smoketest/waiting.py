@@ -14,7 +14,7 @@ from . import runner
 from .exceptions import InvalidSelection
 from .options import Options
 from .results import Report, TestResult
-from .selection import Selection
+from .selection import Selection, label_for
 
 INTERVAL = 1.0
 """Seconds from the beginning of one attempt to that of the next, at least."""
@@ -80,7 +80,7 @@ class Waiting:
 
     def _open(self, report: Report) -> tuple[str, ...]:
         """Return labels for all that failed, and all that got no result."""
-        failed = map(_label, filter(_is_bad, report.results))
+        failed = [label_for(result.id) for result in report.results if _is_bad(result)]
         return tuple(dict.fromkeys([*failed, *self._missing(report.results)]))
 
     def _missing(self, results: Iterable[TestResult]) -> Iterator[str]:
@@ -94,7 +94,8 @@ class Waiting:
         kept = [
             result
             for result in before.results
-            if result.id not in covered and not (_is_bad(result) and _label(result) in covered)
+            if result.id not in covered
+            and not (_is_bad(result) and label_for(result.id) in covered)
         ]
         results = sorted([*kept, *new], key=lambda result: _place(result.id, self._places))
         return Report.from_results(
@@ -112,15 +113,6 @@ class Waiting:
 
 def _is_bad(result: TestResult) -> bool:
     return result.label in ("failed", "errored")
-
-
-_FIXTURES = ("setUpClass", "tearDownClass", "setUpModule", "tearDownModule")
-
-
-def _label(result: TestResult) -> str:
-    """Return what selects ``result`` again; a fixture comes with the tests around it."""
-    owner, _, name = result.id.rpartition(".")
-    return owner if name in _FIXTURES else result.id
 
 
 def _addresses(id: str) -> Iterator[str]:
