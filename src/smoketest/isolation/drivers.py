@@ -3,7 +3,8 @@
 The server refuses a commit from whatever layer it comes. It cannot refuse a rollback,
 nor tell what follows one in the same string from honest work; and its own words say
 nothing about smoke tests. So the driver's connection is guarded as well while a test's
-transaction is open, where the driver's classes are Python's: psycopg, mysqlclient, PyMySQL.
+transaction is open: that of psycopg, mysqlclient and PyMySQL by a swap of its class, that
+of psycopg2, which is C's, by its cursors only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from .guard import GuardedConnection
@@ -29,17 +31,21 @@ _REFUSED = (
     "tpc_rollback",
 )
 
+_guards: WeakKeyDictionary[Any, GuardedConnection] = WeakKeyDictionary()
+"""Not an attribute of the driver's connection: psycopg2's can have none."""
+
 
 def guard(driver: Any, connection: GuardedConnection) -> None:
     """Guard ``driver``, which is what ``connection`` has below it, until :func:`release`."""
-    original: Any = type(driver)
-    driver.__class__ = guarded_class(original)
-    driver._smoke_guard = connection
+    _guards[driver] = connection
+    if hasattr(driver, "__dict__"):
+        original: Any = type(driver)
+        driver.__class__ = guarded_class(original)
 
 
 def release(driver: Any) -> None:
     """Let ``driver`` be as it was; does nothing to one that is not guarded."""
-    if driver.__dict__.pop("_smoke_guard", None) is not None:
+    if _guards.pop(driver, None) is not None and hasattr(driver, "__dict__"):
         driver.__class__ = type(driver).__base__
 
 
@@ -74,7 +80,7 @@ def guarded_cursor(original: Any) -> type:
 
 def _refused(original: type, name: str) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> None:
-        self._smoke_guard.refuse(f"called the driver's {name}()")
+        _guards[self].refuse(f"called the driver's {name}()")
 
     attribute = getattr(original, name)
     return property(attribute.fget, method) if isinstance(attribute, property) else method
@@ -85,7 +91,7 @@ def _checking(original: type, name: str, driver_of: Callable[[Any], Any]) -> Cal
 
     @wraps(function)
     def method(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        connection = getattr(driver_of(self), "_smoke_guard", None)
+        connection = _guards.get(driver_of(self))
         if connection is not None:
             connection.check_statement(_text(statement))
         return function(self, statement, *args, **kwargs)

@@ -56,8 +56,7 @@ class PostgreSQLGuard(GuardedConnection):
         level = self.isolation_level.name if "isolation_level" in options else ""  # type: ignore[attr-defined]
         mode = f" ISOLATION LEVEL {level.replace('_', ' ')}" if level else ""
         self._smoke_execute(f"BEGIN{mode}; {self._smoke_limits()}; {_NO_COMMIT}")
-        if is_psycopg3:
-            drivers.guard(self.connection, self)
+        drivers.guard(self.connection, self)
         self.autocommit = False
 
     def _smoke_guard_driver(self) -> None:

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 class Scope(Protocol):
     """A test, or a class with its fixtures, for as long as it can be rolled back."""
 
+    subject: str
+    """The test, for messages."""
+
     def is_on_its_own_thread(self) -> bool:
         """Whether this is the thread that it was begun on."""
 

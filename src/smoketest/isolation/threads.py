@@ -19,7 +19,9 @@ from functools import wraps
 from typing import Any
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ..exceptions import Refused
 from . import scope
 
 _installing = threading.Lock()
@@ -36,6 +38,7 @@ def install() -> None:
                 "create_connection": _creating(stock.create_connection),
             }
             connections.__class__ = type(stock.__name__, (stock,), fields)
+            BaseDatabaseWrapper.connect = _connecting(BaseDatabaseWrapper.connect)  # type: ignore[method-assign, assignment]
             threading.Thread.start = _starting(threading.Thread.start)  # type: ignore[method-assign, assignment]
             ThreadPoolExecutor.submit = _submitting(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
 
@@ -64,6 +67,21 @@ def _creating(stock: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
         return wrapper
 
     return create_in_scope
+
+
+def _connecting(connect: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(connect)
+    def connect_in_scope(self: BaseDatabaseWrapper) -> None:
+        owner = scope.current()
+        if owner is not None and not hasattr(self, "_smoke_session"):
+            raise Refused(
+                f"{owner.subject} opened a connection of its own to the database {self.alias!r}. "
+                "Nothing would roll back what goes through it. Use django.db.connections, or "
+                "copy() of one of them."
+            )
+        connect(self)
+
+    return connect_in_scope
 
 
 def _starting(start: Callable[[Any], None]) -> Callable[[Any], None]:
