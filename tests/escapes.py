@@ -7,8 +7,8 @@ what becomes of it on each vendor:
 *refused*   the test errors, with the words given here, and nothing is left;
 *escapes*   it leaves something, and no library could stop it.
 
-``test_escapes.py`` runs them all on real servers; the table in the documentation is
-made of them (``python -m tests.escapes``).
+``test_escapes.py`` runs them all on real servers; ``escapes_page.py`` makes a page of the
+documentation of them.
 """
 
 from __future__ import annotations
@@ -462,6 +462,21 @@ def uses_a_temporary_connection(test: SmokeTest) -> None:
 def connects_to_the_server(test: SmokeTest) -> None:
     with connections["default"]._nodb_cursor() as cursor:
         cursor.execute("CREATE DATABASE smoketest_escaped")
+
+
+@escape("a `DatabaseWrapper` that it makes itself", every=refused("opened a connection of its own"))
+def makes_a_backend_by_hand(test: SmokeTest) -> None:
+    settings = connections["default"].settings_dict
+    made = load_backend(settings["ENGINE"]).DatabaseWrapper(settings, "default")
+    with made.cursor() as cursor:
+        cursor.execute(INSERT)
+
+
+@escape("a `ConnectionHandler` of its own", every=refused("opened a connection of its own"))
+def makes_a_handler_by_hand(test: SmokeTest) -> None:
+    handler = ConnectionHandler({"default": connections["default"].settings_dict})
+    with handler["default"].cursor() as cursor:
+        cursor.execute(INSERT)
 
 
 @escape("keeps a cursor, and uses it after the next block", every=UNDONE)
@@ -1079,6 +1094,24 @@ def driver_speaks_the_protocol(test: SmokeTest) -> None:
     raise connection.Database.OperationalError(result.error_message.decode())
 
 
+@escape(
+    "`ROLLBACK` by libpq's own `exec`, then `INSERT` by psycopg and `COMMIT` by libpq",
+    postgresql=refused("read-only transaction"),
+)
+def driver_begins_anew(test: SmokeTest) -> None:
+    driver().pgconn.exec_(b"ROLLBACK")
+    driver_sql(INSERT)
+    driver().pgconn.exec_(b"COMMIT")
+
+
+@escape("`COMMIT` by the C functions below mysqlclient", mysql=refused("1399"))
+def driver_speaks_below_itself(test: SmokeTest) -> None:
+    driver_sql(INSERT)
+    conn = driver()
+    c_connection: Any = next(cls for cls in type(conn).__mro__ if cls.__module__.endswith("_mysql"))
+    c_connection.query(conn, b"COMMIT")
+
+
 @escape("a cursor of its own `WITH HOLD`", postgresql=UNDONE)
 def declares_a_cursor_to_keep(test: SmokeTest) -> None:
     sql(f"{INSERT}; DECLARE mine CURSOR WITH HOLD FOR SELECT 1")
@@ -1233,19 +1266,6 @@ def opens_a_driver_connection(test: SmokeTest) -> None:
         cursor.execute(INSERT)
         conn.commit()
         cursor.close()
-
-
-@escape("a `DatabaseWrapper` or a `ConnectionHandler` that it makes itself", every=ESCAPES)
-def makes_a_backend_by_hand(test: SmokeTest) -> None:
-    settings = connections["default"].settings_dict
-    made = load_backend(settings["ENGINE"]).DatabaseWrapper(settings, "default")
-    with made.cursor() as cursor:
-        cursor.execute(INSERT)
-    made.close()
-    handler = ConnectionHandler({"default": settings})
-    with handler["default"].cursor() as cursor:
-        cursor.execute(INSERT.replace("escaped", "escaped too"))
-    handler.close_all()
 
 
 @escape("another program that writes", every=ESCAPES)

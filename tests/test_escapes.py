@@ -16,6 +16,7 @@ from smoketest.options import Options
 from smoketest.results import Outcome, TestResult
 from tests.conftest import MakeApp, Outside
 from tests.escapes import TABLE, Escape
+from tests.escapes_page import PAGE, markdown
 from tests.testapp.models import Item, Part
 
 OPTIONS = Options(parallel=1, timeout=10, lock_timeout=1)
@@ -173,13 +174,21 @@ def test_escape_ends_as_the_table_says(
         before = look(outside, entry, vendor)
         result, following = run(escaping, Following)
         after = look(outside, entry, vendor)
+    if expected.kind == "escapes":
+        assert before != after
+        return
+    assert before == after
     if expected.kind == "refused":
         assert expected.words in result.message
         assert result.outcome is Outcome.ERRORED
     else:
         assert result.outcome is Outcome.PASSED, result.traceback
-    if expected.kind == "escapes":
-        assert before != after
-        return
-    assert before == after
     assert following.outcome is Outcome.PASSED, following.traceback
+
+
+def test_page_of_the_documentation_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == markdown(), "run python -m tests.escapes_page"
+
+
+def test_names_of_escapes_are_unique() -> None:
+    assert len({entry.name for entry in TABLE}) == len(TABLE)
