@@ -41,6 +41,10 @@ class FixtureFailed(SmokeTestError):
     """A test could not run because its class or module fixture had failed."""
 
 
+class CannotIsolate(SmokeTestError):
+    """Tests were to run in processes of their own, and this process must not start any."""
+
+
 class TimedOut(BaseException):
     """Raised inside a test that is past its limit, to end it.
 

@@ -32,6 +32,8 @@ class Options:
     """Seconds that a test may wait for a database lock."""
     failfast: bool = False
     """Whether to stop at the first failure that fails the run."""
+    isolate: bool = False
+    """Whether each test class runs in a process of its own, which can be killed."""
     release: str = ""
     """What to report as the release."""
     host: str | None = None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import cast
 
-from . import discovery, scheduling
+from . import discovery, processes, scheduling
 from .options import Options
 from .results import Report, TestResult
 from .scheduling import Stopped
@@ -50,9 +50,9 @@ def run(
     selected = select(selection, options)
     on_start([candidate.id for candidate in selected])
     tests = [cast(SmokeTest, candidate.test) for candidate in selected]
-    results, interrupted = scheduling.execute(
-        tests, options, start + options.deadline, on_result, on_begin
-    )
+    execute = processes.execute if options.isolate else scheduling.execute
+    deadline = start + options.deadline
+    results, interrupted = execute(tests, options, deadline, on_result, on_begin)
     return Report.from_results(
         results,
         selected=len(selected),

@@ -55,7 +55,11 @@ def execute(
     isolation.refuse_nested_run()
     inline = isolation.must_run_inline()
     kind = InlineSchedule if inline else ThreadedSchedule
-    schedule = kind(tests, options, deadline, on_result, on_begin)
+    return carry_out(kind(tests, options, deadline, on_result, on_begin))
+
+
+def carry_out(schedule: Schedule) -> tuple[list[TestResult], bool]:
+    """Run ``schedule`` to its end, whichever that is; return what :func:`execute` returns."""
     interrupted = False
     try:
         schedule.run()
@@ -228,10 +232,14 @@ class ThreadedSchedule(Schedule):
         """Take results, unless ``stretch`` was cut off and its verdict stands."""
         with self._settling:
             if stretch is None or stretch.take():
-                self._delivered.extend(deliveries)
+                self.accept(deliveries)
         if any(self._ends_the_run(delivery.result) for delivery in deliveries):
             self.waiting.clear()  # now, before this worker takes the next
         self._wake()
+
+    def accept(self, deliveries: Sequence[Delivery]) -> None:
+        """Let the calling thread of the run have ``deliveries``, whose verdict stands."""
+        self._delivered.extend(deliveries)
 
     def end(self, worker: Worker) -> None:
         """Take note that ``worker`` does no more."""
@@ -295,7 +303,7 @@ class ThreadedSchedule(Schedule):
             raise self.deadline_reached()
         for worker, stretch in self._under_way():
             if now >= stretch.expires and self._take(stretch):
-                self._cut_off(worker, stretch, _over_its_limit(stretch))
+                self._cut_off(worker, stretch, over_its_limit(stretch))
                 if self.waiting:
                     self._start_worker()
 
@@ -341,7 +349,8 @@ class ThreadedSchedule(Schedule):
         super().stop(stopped)
 
 
-def _over_its_limit(stretch: timeouts.Stretch) -> str:
+def over_its_limit(stretch: timeouts.Stretch) -> str:
+    """Return the message of a test that was cut off at its limit."""
     return (
         f"Timed out: still running at its limit of {stretch.limit:g} s. "
         "The stack shows where it stood. Look at what it was waiting for; "

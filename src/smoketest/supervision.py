@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -24,8 +24,6 @@ from . import watchdog
 from .results import TestResult
 
 logger = logging.getLogger("smoketest")
-
-OnResult = Callable[[TestResult], None]
 
 _WATCHDOG = Path(watchdog.__file__)
 
@@ -38,15 +36,6 @@ class Watched:
 
     def on_result(self, result: TestResult) -> None:
         """Take note that a test has ended."""
-
-    def and_then(self, on_result: OnResult) -> OnResult:
-        """Return a callback that takes note, and then calls ``on_result``."""
-
-        def noted(result: TestResult) -> None:
-            self.on_result(result)
-            on_result(result)
-
-        return noted
 
 
 class _Journalled(Watched):
@@ -142,3 +131,14 @@ def end_on_quit(descriptor: int) -> None:
     faulthandler.unregister(signal.SIGQUIT)
     libc.signal(signal.SIGQUIT, ctypes.cast(libc._exit, ctypes.c_void_p))
     faulthandler.register(signal.SIGQUIT, file=descriptor, all_threads=True, chain=True)
+
+
+_PR_SET_PDEATHSIG = 1
+"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends, where it is Linux."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

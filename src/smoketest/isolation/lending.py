@@ -41,6 +41,10 @@ class Lender:
         self._held: dict[Hashable, set[str]] = {}
         self._declared: dict[Hashable, frozenset[str]] = {}
 
+    def most_everywhere(self) -> int | None:
+        """Return how many may be connected to every database at one time; ``None`` is any."""
+        return min(self._most.values(), default=None)
+
     def borrow(
         self, borrower: Hashable, alias: str, declared: Collection[str] | None, until: float
     ) -> Kept | None:

@@ -20,7 +20,7 @@ from django.core.management.color import no_style
 
 from smoketest import conf, listing, outputs, renderers, runner, supervision, terminal
 from smoketest.cleansing import cleanse, cleanse_result
-from smoketest.exceptions import InvalidSelection, SmokeTestError, UnknownFormat
+from smoketest.exceptions import CannotIsolate, InvalidSelection, SmokeTestError, UnknownFormat
 from smoketest.options import Options
 from smoketest.outputs import STDOUT, InvalidOutput, Output
 from smoketest.progress import LiveLine, Progress, drawing, is_wanted
@@ -90,6 +90,11 @@ class Command(BaseCommand):
                 return
             for target in targets:
                 target.check()
+            if limits.isolate and not self._has_process():
+                raise CommandError(
+                    "--isolate starts processes, and this one is not the command's own: it was"
+                    " called from Python. Leave --isolate out, or run manage.py smoketest."
+                )
             threads = set(threading.enumerate())
             with self._interruptible():
                 report = cleanse(self._run(selection, limits, targets, options))
@@ -132,7 +137,7 @@ class Command(BaseCommand):
         """Return the live line, which shows nothing where nobody looks at it."""
         draw = drawing(colour=self._has_colour(self.stderr, options))
         # It is drawn by a thread, and a process that has one must not fork.
-        wanted = is_wanted(self.stderr, options["verbosity"])
+        wanted = is_wanted(self.stderr, options["verbosity"]) and not limits.isolate
         return LiveLine(
             Progress(limits.deadline), _Raw(self, self.stderr), draw if wanted else None
         )
@@ -294,6 +299,11 @@ def _add_limits(parser: CommandParser) -> None:
     )
     parser.add_argument("--deadline", type=float, metavar="S", help="Seconds for the whole run.")
     parser.add_argument(
+        "--isolate",
+        action="store_true",
+        help="Run each test class in a process of its own, which can be killed.",
+    )
+    parser.add_argument(
         "--wait",
         type=float,
         metavar="S",
@@ -337,7 +347,7 @@ def _limits(options: dict[str, Any]) -> Options:
         if not (math.isfinite(value) and 0 < value <= threading.TIMEOUT_MAX):
             raise CommandError(f"--{name} is {value!r}, and must be a number above 0.")
     given.pop("wait", None)  # is about several runs, not about one
-    return conf.options(failfast=options["failfast"], **given)
+    return conf.options(failfast=options["failfast"], isolate=options["isolate"], **given)
 
 
 def _outputs(options: dict[str, Any]) -> list[Output]:
@@ -416,6 +426,7 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except (
+        CannotIsolate,
         ImproperlyConfigured,
         InvalidOutput,
         InvalidSelection,
