@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json as library
-import traceback
 from typing import Any
 
 import pytest
 from django.core.management.color import color_style, no_style
-from django.utils.module_loading import import_string
 
 from smoketest.results import Outcome, Report, TestResult
-from smoketest.terminal import own_frames, program, report_lines, result_line, result_lines
+from smoketest.terminal import program, report_lines, result_line, result_lines
 from smoketest.wording import headline
+from tests.test_tracebacks import raised
 
 
 def result(outcome: Outcome = Outcome.PASSED, **values: Any) -> TestResult:
@@ -193,32 +191,6 @@ def test_colours_come_from_djangos_style_and_never_from_a_message() -> None:
     shown = "".join(report_lines(report, color_style(force_color=True), 3))
     assert "\x1b[" in shown
     assert "\x1b[2J" not in shown
-
-
-def raised() -> str:
-    """Return a traceback with a frame of this file, and frames of others after and between."""
-    try:
-        try:
-            import_string("json.no_such_name")
-        except ImportError:
-            library.loads("{")
-    except ValueError:
-        return traceback.format_exc()
-    raise AssertionError
-
-
-def test_frames_of_others_are_counted_and_those_of_the_project_kept() -> None:
-    shown = own_frames(raised())
-    assert shown.count('  File "') == shown.count(f'  File "{__file__}"') == 2
-    assert "… 2 frames …" in shown
-    assert "json.decoder.JSONDecodeError" in shown
-    assert "The above exception" in shown or "During handling" in shown
-
-
-def test_where_all_frames_are_of_others_they_are_kept() -> None:
-    frame = f'  File "{library.__file__}", line 1, in x\n    y\n'
-    foreign = f"Traceback (most recent call last):\n{frame}ValueError\n"
-    assert own_frames(foreign) == foreign
 
 
 def test_verbosity_3_shows_all_frames() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-import sysconfig
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Protocol
 from smoketest.escaping import one_line, visible
 from smoketest.results import Outcome, Report, TestResult
 from smoketest.selection import label_for
+from smoketest.tracebacks import own_frames
 from smoketest.wording import counted, headline, remarks
 
 _WIDTH = 79
@@ -169,29 +168,3 @@ def _counts(report: Report) -> str:
     parts = [f"{number} {word}" for word in words if (number := getattr(counts, word))]
     listed = f": {', '.join(parts)}" if parts else ""
     return f"Ran {counted(counts.run, 'test')} in {report.duration:.3f} s{listed}."
-
-
-_FRAME = re.compile(r'  File "(?P<file>.*)", line \d+.*\n(?:    .*\n|  \[.*\n)*', re.MULTILINE)
-_FOREIGN = (
-    f"{sysconfig.get_path('stdlib')}/",
-    f"{Path(__file__).parent}/",
-    "<frozen ",
-)
-
-
-def own_frames(traceback: str) -> str:
-    """Return ``traceback`` with the frames of the project's own files only.
-
-    Frames of Python's library, of installed packages and of this one are replaced by
-    their number. Where no frame is the project's own, all are kept.
-    """
-    frames = [match["file"] for match in _FRAME.finditer(traceback)]
-    if all(map(_is_foreign, frames)):
-        return traceback
-    hidden = re.compile(r"(?:  \x00\n)+")
-    marked = _FRAME.sub(lambda m: "  \x00\n" if _is_foreign(m["file"]) else m[0], traceback)
-    return hidden.sub(lambda m: f"  … {counted(m[0].count(chr(0)), 'frame')} …\n", marked)
-
-
-def _is_foreign(file: str) -> bool:
-    return file.startswith(_FOREIGN) or "/site-packages/" in file or "/dist-packages/" in file
