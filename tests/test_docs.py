@@ -25,6 +25,7 @@ from textwrap import dedent
 import pytest
 from markdown_it import MarkdownIt
 
+from smoketest import renderers
 from smoketest.conf import RELEASE_VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,9 +106,10 @@ PROJECT = {
 VOLATILE = [
     (re.compile(r"^ *[~^]+\n", re.MULTILINE), ""),  # which Python draws where is its own affair
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+"), "<when>"),
-    (re.compile(r"\d+\.\d+(e-\d+)?"), "<number>"),
-    (re.compile(r'"pid": \d+'), '"pid": <number>'),
-    (re.compile(r'"node": "[^"]*"'), '"node": "<name>"'),
+    # Not 0.0 and 1.0, which are the yes and no of metrics.
+    (re.compile(r"(?![01]\.0\b)\d+\.\d+(e[-+]\d+)?"), "<number>"),
+    (re.compile(r'("pid"(?:: | value=)"?)\d+'), r"\1<number>"),
+    (re.compile(r'("node": |\bnode=|\bhostname=)"?[\w.-]+"?'), r"\1<name>"),
 ]
 
 
@@ -272,6 +274,21 @@ def test_keys_of_a_report_are_those_that_the_reference_lists(project: Project) -
     )
     report = json.loads(project.run("python manage.py smoketest --format json"))
     assert listed == {*report, *report["results"][0]}
+
+
+@pytest.mark.parametrize("format", renderers.formats())
+def test_every_format_is_shown_on_its_page_as_it_comes_out(format: str) -> None:
+    """That what is shown is true is tested with the page's other commands."""
+    page = ROOT / "docs/reference/formats.md"
+    shown = [
+        command
+        for block in blocks(page)
+        if block.language == "console"
+        for command, expected in commands(block)
+        if re.search(rf"--format {format}\b", command) and expected
+    ]
+    assert len(shown) == 1
+    assert f"\n## {format}\n" in page.read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

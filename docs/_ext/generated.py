@@ -10,7 +10,7 @@ from django.core.management import load_command_class
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from smoketest import checks, conf
+from smoketest import checks, conf, renderers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,6 +83,22 @@ class Checks(Generated):
         return PARAGRAPH.join(map(check, checks.CHECKS))
 
 
+class Formats(Generated):
+    """Every format, from the registry in ``smoketest.renderers``."""
+
+    def text(self) -> str:
+        head = "| format | media types | a failing run over HTTP |\n|---|---|---|"
+        return "\n".join([head, *map(format_row, renderers.RENDERERS)])
+
+
+def format_row(renderer: renderers.Renderer) -> str:
+    """Return the row of one format, with the media types that ``Accept`` may name."""
+    variants = (renderer, *getattr(renderer, "variants", ()))
+    types = ", ".join(f"`{name}`" for one in variants for name in renderers.media_types(one))
+    status = "200" if getattr(renderer, "always_200", False) else "`SMOKETEST_FAIL_STATUS`"
+    return f"| [`{renderer.format}`](#{renderer.format}) | {types} | {status} |"
+
+
 class Command(SphinxDirective):
     """What ``manage.py smoketest --help`` prints."""
 
@@ -103,4 +119,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("smoketest-release-variables", ReleaseVariables)
     app.add_directive("smoketest-checks", Checks)
     app.add_directive("smoketest-command", Command)
+    app.add_directive("smoketest-formats", Formats)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
