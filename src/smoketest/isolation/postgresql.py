@@ -109,7 +109,11 @@ class PostgreSQLGuard(GuardedConnection):
     def _smoke_rollback(self) -> None:
         driver = self.connection
         drivers.release(driver)
-        if is_psycopg3:
+        if self._smoke_changed and self._smoke_own:
+            # Behind a pooler the session is the site's as well: in the same breath, so
+            # that it is the same session, let go of the locks that a rollback keeps.
+            self._smoke_execute("ROLLBACK; SELECT pg_advisory_unlock_all()")
+        elif is_psycopg3:
             driver.rollback()
         else:
             self._smoke_execute("ROLLBACK")
