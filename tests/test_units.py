@@ -425,8 +425,9 @@ class Host:
 
     def begin(self, stretch: Stretch) -> None: ...
 
-    def deliver(self, stretch: Stretch | None, *deliveries: Delivery) -> None:
+    def deliver(self, stretch: Stretch | None, *deliveries: Delivery) -> bool:
         self.deliveries += deliveries
+        return True
 
 
 def run_by_hand(test: SmokeTest) -> list[Delivery]:

@@ -8,6 +8,7 @@ they run on the calling thread, one by one.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -69,7 +70,9 @@ def carry_out(schedule: Schedule) -> tuple[list[TestResult], bool]:
         interrupted = True
         schedule.stop(Stopped("The run was interrupted"))
     except BaseException:
-        schedule.stop(Stopped("The run broke off"))  # nothing goes on behind the caller's back
+        # Nothing goes on behind the caller's back; what broke may be on_result itself.
+        schedule.tell_nobody()
+        schedule.stop(Stopped("The run broke off"))
         raise
     return schedule.in_order(), interrupted
 
@@ -119,6 +122,10 @@ class Schedule:
         self._results[place] = result
         self._on_result(result)
 
+    def tell_nobody(self) -> None:
+        """Pass on no further result."""
+        self._on_result = lambda result: None
+
     def begin(self, stretch: timeouts.Stretch) -> None:
         """Pass on that a test begins."""
         if isinstance(stretch.subject, SmokeTest):
@@ -153,13 +160,14 @@ class InlineSchedule(Schedule):
             for unit in divide(enumerate(self._tests)):
                 runner.run(unit)
 
-    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
+    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> bool:
         """Keep the results; nothing ran beside them that could have held a lock."""
         for delivery in deliveries:
             self.keep(delivery.place, delivery.result)
             self.check_for_failfast(delivery.result)
         if monotonic() >= self.deadline:
             raise self.deadline_reached()
+        return True
 
 
 class ThreadedSchedule(Schedule):
@@ -228,14 +236,16 @@ class ThreadedSchedule(Schedule):
         if stretch.expires < self._wakes_at:
             self._wake()
 
-    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
+    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> bool:
         """Take results, unless ``stretch`` was cut off and its verdict stands."""
         with self._settling:
-            if stretch is None or stretch.take():
-                self.accept(deliveries)
+            if stretch is not None and not stretch.take():
+                return False
+            self.accept(deliveries)
         if any(self._ends_the_run(delivery.result) for delivery in deliveries):
             self.waiting.clear()  # now, before this worker takes the next
         self._wake()
+        return True
 
     def accept(self, deliveries: Sequence[Delivery]) -> None:
         """Let the calling thread of the run have ``deliveries``, whose verdict stands."""
@@ -254,8 +264,10 @@ class ThreadedSchedule(Schedule):
 
     def _watch(self) -> None:
         """Wait for an event, until the next limit at the latest."""
-        self._wakes_at = min([*(s.expires for _, s in self._under_way()), self.deadline])
+        # What begins while the next limit is looked for must not be missed: it wakes us.
+        self._wakes_at = math.inf
         self._is_awake = False
+        self._wakes_at = min([*(s.may_expire() for _, s in self._under_way()), self.deadline])
         if self._delivered:  # since it was looked at last
             self._is_awake = True
         try:
@@ -276,12 +288,14 @@ class ThreadedSchedule(Schedule):
         return [(worker, stretch) for worker, stretch in pairs if stretch is not None]
 
     def _dismiss(self, worker: Worker) -> None:
+        worker.join()  # it was about to end: no thread outlives a run
         self._workers.discard(worker)
         if worker.error is not None:
             raise worker.error
 
     def _keep_delivered(self) -> None:
-        while self._delivered:
+        # The clock is looked at as well, for on_result may be slow and results many.
+        while self._delivered and monotonic() < self.deadline:
             delivery = self._delivered.popleft()
             if self._is_final(delivery):
                 self.check_for_failfast(self._results[delivery.place])
@@ -327,15 +341,16 @@ class ThreadedSchedule(Schedule):
             result = stretch.result(test, problem, timed_out=True, cut_off=by_run)
             self.keep((number, 0), result)
         if not stopped:
-            place, test = runner.last_test()
-            result = stretch.result(test, problem, timed_out=True, cut_off=by_run)
-            self.keep(place, replace(result, id=f"{result.class_id}.tearDownClass"))
+            place, result, _ = runner.late_delivery(problem)
+            self.keep(place, stretch.timed(result, timed_out=True, cut_off=by_run))
         if left := [item for item in rest if item not in stopped]:
             self.waiting.appendleft(Unit(left, fixtures=runner.unit.fixtures))
 
     def stop(self, stopped: Stopped) -> None:
         """Cut off what runs, and account for what has not started."""
         self.waiting.clear()
+        for worker in self._workers:
+            worker.abandon()
         for worker, stretch in self._under_way():
             if self._take(stretch):
                 told = f"{stopped} while it was running, {stretch.elapsed():.3g} s after it began."
@@ -397,12 +412,18 @@ class Worker(threading.Thread):
     def _run_units(self, runner: UnitRunner) -> None:
         self._runner = runner
         waiting = self._schedule.waiting
-        while not self._let_go:
+        while not (self._let_go or runner.is_abandoned):
             try:
                 unit = waiting.popleft()
             except IndexError:
                 return
             runner.run(unit)
+
+    def abandon(self) -> None:
+        """Begin nothing any more; what is under way is not touched."""
+        self._let_go = True
+        if self._runner is not None:
+            self._runner.abandon()
 
     def let_go(self, stretch: timeouts.Stretch) -> UnitRunner:
         """Forget it: it runs no further test, and its databases refuse it.
@@ -411,7 +432,6 @@ class Worker(threading.Thread):
         """
         assert self._runner is not None  # noqa: S101 - for the types
         assert self._session is not None  # noqa: S101
-        self._let_go = True
-        self._runner.abandon()
+        self.abandon()
         timeouts.let_go(stretch, self, self._session.abandon)
         return self._runner

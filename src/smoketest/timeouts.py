@@ -13,6 +13,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 from types import FrameType
@@ -28,6 +29,10 @@ class Subject(Protocol):
 
     def id(self) -> str:
         """Return its name, which is the same in every run."""
+
+
+_GRAIN = 0.05
+"""Seconds; how often something is looked at that is paused with no time left."""
 
 
 class Stretch:
@@ -73,6 +78,12 @@ class Stretch:
         """Count on where it was paused."""
         self.expires = monotonic() + self._paused
 
+    def may_expire(self) -> float:
+        """When its time can be up at the earliest, on the monotonic clock."""
+        if self.expires < math.inf:
+            return self.expires
+        return monotonic() + max(self._paused, _GRAIN)  # it may go on at any moment
+
     def elapsed(self) -> float:
         """Seconds since it began."""
         return monotonic() - self.start
@@ -86,6 +97,15 @@ class Stretch:
     def result(self, test: Any, problem: Problem, **values: bool) -> TestResult:
         """Return the result of ``test``, which ends now, with ``problem``."""
         return Recorder.make(test, problem, self.started_at, self.elapsed(), **values)
+
+    def timed(self, result: TestResult, **values: bool) -> TestResult:
+        """Return ``result`` with the time from the beginning of this until now."""
+        return replace(
+            result,
+            started_at=self.started_at,
+            duration=self.elapsed(),
+            **values,  # type: ignore[arg-type]
+        )
 
 
 def _frames(thread: int) -> list[FrameType]:
@@ -137,6 +157,7 @@ def _end(gone: LetGo, abandon: Callable[[str], None]) -> None:
         call.cancel()
         _let_process_end(call.thread)
     _interrupt(gone, call)
+    stuck()  # forgets it if it has ended, and with it what an async test keeps alive
 
 
 def _let_process_end(ident: int | None) -> None:

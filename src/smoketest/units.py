@@ -14,6 +14,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from . import isolation, refusals, timeouts
+from .exceptions import TimedOut
 from .options import Options
 from .recorder import Problem, Recorder
 from .results import Outcome, TestResult
@@ -81,8 +82,8 @@ class Host(Protocol):
     def begin(self, stretch: timeouts.Stretch) -> None:
         """Take note that something begins that has a limit."""
 
-    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
-        """Take results of ``stretch``, if nobody has claimed the verdict on it meanwhile."""
+    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> bool:
+        """Take results of ``stretch``; false if the verdict on it was claimed meanwhile."""
 
 
 class UnitRunner:
@@ -97,9 +98,13 @@ class UnitRunner:
         self._session = session
         self._options = options
         self._thread = threading.get_ident()
-        self._left: dict[int, tuple[int, SmokeTest]] = {}
-        """The tests that have no result yet, with their numbers, by the ids of the objects."""
+        self._numbers: dict[int, int] = {}
+        """The numbers of the unit's tests, by the ids of the objects."""
+        self._left: dict[int, SmokeTest] = {}
+        """The tests that have no result yet, by their numbers."""
         self._recorder = self._new_recorder()
+        self.is_abandoned = False
+        """Whether it must do no more: the verdict on what it did last is not its own."""
         self._end: BaseException | None = None
         """What the host raised when it was given a result: it ends the run, and no test."""
 
@@ -112,7 +117,8 @@ class UnitRunner:
         What the host raises comes out of here, after the test that is under way.
         """
         self.unit = unit
-        self._left = {id(item[1]): item for item in unit.tests}
+        self._numbers = {id(test): number for number, test in unit.tests}
+        self._left = dict(unit.tests)
         try:
             if unit.fixtures:
                 self._run_with_fixtures()
@@ -124,12 +130,13 @@ class UnitRunner:
             raise self._end
 
     def abandon(self) -> None:
-        """Run no further test, and deliver nothing more; called from another thread."""
+        """Run no further test, and deliver nothing more; from any thread."""
+        self.is_abandoned = True
         self._recorder.stop()
 
     def rest(self) -> list[tuple[int, SmokeTest]]:
         """The tests of the unit that have no result yet."""
-        return list(self._left.values())
+        return list(self._left.items())
 
     # -- one test
 
@@ -144,7 +151,7 @@ class UnitRunner:
             if _is_ctrl_c(error):
                 raise
             escaped = error
-        if id(test) in self._left and not self._recorder.shouldStop:
+        if self._numbers[id(test)] in self._left and not self._is_over():
             self._deliver_without_outcome(test, escaped)
 
     def _begin_test(self, test: SmokeTest, start: float, started_at: datetime) -> None:
@@ -160,29 +167,40 @@ class UnitRunner:
         )
 
     def _begin(self, stretch: timeouts.Stretch) -> None:
+        if self.stretch is not None and not self.stretch.take():
+            self.abandon()  # the fixture before it was over its time
         self.stretch = self._session.clock = stretch
+        if self.is_abandoned:  # looked at after the stretch can be seen: see Worker.let_go
+            raise TimedOut
         self._host.begin(stretch)
 
+    def _is_over(self) -> bool:
+        return self.is_abandoned or self._end is not None
+
     def _emit(self, test: SmokeTest, result: TestResult) -> None:
-        if self._recorder.shouldStop:
-            return  # it was let go, and has its verdict
+        if self._is_over() or self._numbers[id(test)] not in self._left:
+            return  # it has its verdict: it was let go, or has a run() that runs it twice
         # What may use no database stands for a module whose import has lost a lock.
         lost_a_lock = self._recorder.lost_a_lock and bool(test.databases)
         delivery = self._delivery(test, result, lost_a_lock)
         self._deliver(self.stretch, delivery)
-        if self.unit.fixtures:
+        if self.unit.fixtures and not self._is_over():
             self._begin_fixture()
 
     def _deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
         try:
-            self._host.deliver(stretch, *deliveries)
+            if not self._host.deliver(stretch, *deliveries):
+                self.abandon()
+                return
         except BaseException as error:  # noqa: BLE001 - raised by run(), outside of unittest
             self._end = error
             self._recorder.stop()
+        self.stretch = None
+        for delivery in deliveries:
+            self._left.pop(delivery.place[0], None)
 
     def _delivery(self, test: SmokeTest, result: TestResult, lost_a_lock: bool = False) -> Delivery:
-        number, _ = self._left.pop(id(test))
-        return Delivery((number, 0), result, lost_a_lock)
+        return Delivery((self._numbers[id(test)], 0), result, lost_a_lock)
 
     def _deliver_without_outcome(self, test: SmokeTest, escaped: BaseException | None) -> None:
         """What even unittest lets through: an error of a ``run`` of the test's own, say."""
@@ -207,7 +225,7 @@ class UnitRunner:
             if _is_ctrl_c(error):
                 raise
             escaped = error
-        if not self._recorder.shouldStop:
+        if not self._is_over():
             self._deliver(self.stretch, *self._accounts_of_fixtures(escaped))
 
     def _run_suite(self) -> None:
@@ -283,10 +301,9 @@ class UnitRunner:
         )
         return Delivery((number, 1 if method == "tearDownClass" else 2), result)
 
-    def last_test(self) -> tuple[Place, SmokeTest]:
-        """The last test of the unit, and the place after it."""
-        number, test = self.unit.tests[-1]
-        return (number, 1), test
+    def late_delivery(self, problem: Problem) -> Delivery:
+        """What becomes of the fixture after the last test, which ends with ``problem``."""
+        return self._late_delivery(*_parse(self._last_fixture()[0]), problem)
 
 
 def _not_started(test: SmokeTest, reason: str) -> TestResult:

@@ -451,6 +451,12 @@ class GuardedConnection(BaseDatabaseWrapper):
     def _smoke_forget(self) -> None:
         """Let go of what :meth:`sever` needs; the connection is about to be closed."""
 
+    def forsake(self) -> None:
+        """Sever it, and let the run have its place, whatever its thread does."""
+        with suppress(self.Database.Error):
+            self.sever()
+        self._smoke_return(None)
+
     def sever(self) -> None:
         """End at the server what this connection does; called from another thread."""
 

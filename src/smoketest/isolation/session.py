@@ -123,7 +123,7 @@ class Session:
         for frame in self.frames:
             frame.end_strays(reason)
         for connection in [*self.connections, *(c for f in self.frames for c in f.copies)]:
-            connection.sever()
+            connection.forsake()
 
 
 _current = threading.local()
