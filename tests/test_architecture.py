@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
     "results exceptions options escaping watchdog",
-    "coroutines isolation selection recorder refusals wording schema tracebacks",
+    "coroutines isolation queries selection recorder refusals wording schema tracebacks",
     "timeouts client renderers.* listing terminal progress supervision",
     "testcases renderers",
     "units unloadable smoketest",

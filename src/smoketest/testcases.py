@@ -16,12 +16,12 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from django.db import connections
-from django.test import SimpleTestCase
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.test import SimpleTestCase, TransactionTestCase
 from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
-from . import coroutines, isolation, refusals
+from . import coroutines, isolation, queries, refusals
 from .client import SmokeAsyncClient, SmokeClient
 from .exceptions import FixtureFailed, Refused
 from .recorder import relative_path
@@ -183,6 +183,26 @@ class SmokeTest(SimpleTestCase):
             self.call = _call(value, name)
             if self.call is not None:
                 self.call.run()
+
+    # -- assertions that Django has for test databases only
+
+    assertQuerySetEqual = TransactionTestCase.assertQuerySetEqual  # noqa: N815
+
+    def assertNumQueries(  # noqa: N802
+        self,
+        num: int,
+        func: Callable[..., Any] | None = None,
+        *args: Any,
+        using: str = DEFAULT_DB_ALIAS,
+        **kwargs: Any,
+    ) -> queries.NumQueries | None:
+        """Fail unless ``func``, or the block of the returned context, executes ``num`` queries."""
+        counted = queries.NumQueries(self, num, connections[using])
+        if func is None:
+            return counted
+        with counted:
+            func(*args, **kwargs)
+        return None
 
     # -- assertions that would need another process
 
