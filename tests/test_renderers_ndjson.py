@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from django.test import Client
 
 from smoketest.renderers.ndjson import NDJSONRenderer
 from smoketest.results import Detail, Report, TestResult
@@ -51,3 +52,10 @@ def test_who_may_see_the_verdict_only_gets_the_last_line_only() -> None:
     assert rendered("ndjson", replace(EVERYTHING, detail=Detail.VERDICT)) == (
         '{"status": "FAIL"}\n'
     )
+
+
+def test_a_run_that_failed_is_a_200_whose_last_line_says_so(client: Client) -> None:
+    response = client.get("/smoketest/?format=ndjson")  # no app has tests, so this is no pass
+    *_, last = b"".join(response).splitlines()
+    assert response.status_code == 200
+    assert json.loads(last)["status"] == "FAIL"
