@@ -67,10 +67,11 @@ clean:
 	@.ci/quietly $(BIN)/python -m pip install --editable . --requirement example/requirements.txt
 	@touch $@
 
-# And all that tests and tools need: database servers, and what mysqlclient is compiled with.
+# And all that tests and tools need: servers, and what mysqlclient is compiled with.
 .venv/develop: .venv/package pyproject.toml
 	@.ci/debian gcc python3-dev pkg-config libmariadb-dev \
-	    postgresql mariadb-server-core mariadb-client-core
+	    postgresql mariadb-server-core mariadb-client-core \
+	    redis-server memcached rabbitmq-server
 	@.ci/quietly $(BIN)/python -m pip install --group dev
 	@.ci/quietly $(BIN)/python -m pip install --group mysql \
 	    || echo "mysqlclient cannot be built (see above): the tests on MariaDB will be skipped"

@@ -176,14 +176,14 @@ def sqlite_databases(
 @pytest.fixture(scope="session")
 def postgresql_databases(django_db_blocker: Any) -> Iterator[Databases]:
     """The databases on a PostgreSQL server, started and made once a session."""
-    with _reachable(servers.postgresql()) as server:
+    with reachable(servers.postgresql()) as server:
         yield from _made({a: PostgreSQL(_unique(a), server) for a in ALIASES}, django_db_blocker)
 
 
 @pytest.fixture(scope="session")
 def mysql_databases(django_db_blocker: Any) -> Iterator[Databases]:
     """The databases on a MariaDB server, started and made once a session."""
-    with _reachable(servers.mariadb()) as server:
+    with reachable(servers.mariadb()) as server:
         yield from _made({a: MariaDB(_unique(a), server) for a in ALIASES}, django_db_blocker)
 
 
@@ -223,7 +223,7 @@ def _unique(alias: str) -> str:
 
 
 @contextmanager
-def _reachable(server: AbstractContextManager[servers.Server]) -> Iterator[servers.Server]:
+def reachable(server: AbstractContextManager[servers.Server]) -> Iterator[servers.Server]:
     """Enter `server`; where it cannot be had, skip the test, or fail it if ``CI=true``."""
     with ExitStack() as stack:
         try:

@@ -1,11 +1,13 @@
-"""Database servers for the tests: one that is reachable already, or one of our own.
+"""Servers for the tests: one that is reachable already, or one of our own.
 
     SMOKETEST_TEST_POSTGRESQL=postgresql://user:password@host:port/
     SMOKETEST_TEST_MARIADB=mysql://user:password@host:port/
 
 name a server to use; its user must be allowed to create databases called
-``smoketest_…``. Without the variable a server is started from the installed binaries,
-on a free loopback port, with its data in a temporary folder, and is stopped at the end.
+``smoketest_…``. ``SMOKETEST_TEST_REDIS``, ``…_MEMCACHED`` and ``…_RABBITMQ`` are for the
+probes and name one in the same way. Without the variable a server is started from the
+installed binaries, on a free loopback port, with its data in a temporary folder, and is
+stopped at the end.
 
 ``python -m tests.servers`` starts both, prints the variables and waits for Ctrl-C: with
 them exported, pytest need not start servers of its own again and again.
@@ -18,6 +20,7 @@ Debian has, does both.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -71,7 +74,7 @@ def postgresql() -> Iterator[Server]:
         return
     initdb, postgres = _find("PostgreSQL", "postgresql", "initdb", "postgres")
     with _folder() as folder:
-        data, port = folder / "data", _free_port()
+        data, port = folder / "data", free_port()
         _run([initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
         options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         options += ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}"]
@@ -90,7 +93,7 @@ def mariadb() -> Iterator[Server]:
         return
     install, mariadbd = _find("MariaDB", "mariadb-server", "mariadb-install-db", "mariadbd")
     with _folder() as folder:
-        data, port, grants = folder / "data", _free_port(), folder / "grants.sql"
+        data, port, grants = folder / "data", free_port(), folder / "grants.sql"
         grants.write_text(
             f"CREATE USER {USER}@'127.0.0.1';\n"
             f"GRANT ALL ON `smoketest\\_%`.* TO {USER}@'127.0.0.1';\n"
@@ -103,6 +106,69 @@ def mariadb() -> Iterator[Server]:
         command += ["--skip-name-resolve", "--character-set-server=utf8mb4"]
         with _process(command, folder / "log", "ready for connections", "KILL"):
             yield Server("127.0.0.1", port, USER, "")
+
+
+@contextmanager
+def redis() -> Iterator[Server]:
+    """A Redis server with a password, for as long as the block lasts. Raises Unavailable."""
+    if "SMOKETEST_TEST_REDIS" in os.environ:
+        yield _named_by("SMOKETEST_TEST_REDIS", 6379)
+        return
+    [binary] = _find("Redis", "redis-server", "redis-server")
+    with _folder() as folder:
+        port, password = free_port(), secrets.token_hex()
+        command = [binary, "--bind", "127.0.0.1", "--port", port, "--requirepass", password]
+        command += ["--save", "", "--appendonly", "no", "--dir", folder]
+        with _process(command, folder / "log", "Ready to accept connections", "KILL"):
+            yield Server("127.0.0.1", port, "default", password)
+
+
+@contextmanager
+def memcached() -> Iterator[Server]:
+    """A memcached, for as long as the block lasts. Raises Unavailable."""
+    if "SMOKETEST_TEST_MEMCACHED" in os.environ:
+        yield _named_by("SMOKETEST_TEST_MEMCACHED", 11211)
+        return
+    [binary] = _find("memcached", "memcached", "memcached")
+    with _folder() as folder:
+        port = free_port()
+        command = [binary, "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", 8, "-vv"]
+        with _process(command, folder / "log", "server listening", "KILL"):
+            yield Server("127.0.0.1", port, "", "")
+
+
+@contextmanager
+def rabbitmq() -> Iterator[Server]:
+    """A RabbitMQ server, for as long as the block lasts. Raises Unavailable."""
+    if "SMOKETEST_TEST_RABBITMQ" in os.environ:
+        yield _named_by("SMOKETEST_TEST_RABBITMQ", 5672)
+        return
+    # Not that of /usr/sbin, which becomes another user, and then outlives us.
+    own = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+    binary, epmd = _find("RabbitMQ", "rabbitmq-server", own, "epmd")
+    with _folder() as folder:
+        port, mapper = free_port(), free_port()
+        variables = {
+            "HOME": folder,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": mapper,
+            "RABBITMQ_NODENAME": f"smoketest{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": port,
+            "RABBITMQ_MNESIA_BASE": folder,
+            "RABBITMQ_LOG_BASE": folder,
+            # So that the script becomes the server, instead of waiting for it.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            "RABBITMQ_DIST_PORT": free_port(),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": folder / "plugins",
+        }
+        words = ["env", *(f"{name}={value}" for name, value in variables.items())]
+        # Erlang would start its port mapper by itself, as a daemon that stays behind.
+        with (
+            _process([*words, epmd, "-d"], folder / "epmd", "epmd running", "KILL"),
+            _process([*words, binary], folder / "log", "completed with", "KILL"),
+        ):
+            yield Server("127.0.0.1", port, "guest", "guest")
 
 
 def _named_by(variable: str, port: int) -> Server:
@@ -159,7 +225,7 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
