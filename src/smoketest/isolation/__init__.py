@@ -6,7 +6,7 @@ used costs nothing: no connection, no statement.
 
 What is *not* undone, because it is not in a configured database's transaction:
 files, mail, cache entries, messages put on a broker, HTTP calls, PostgreSQL's
-sequences, tables of an engine without transactions (MyISAM), and what goes
+sequences, and what goes
 through a database connection that the test opens by hand.
 """
 

@@ -30,6 +30,10 @@ from .statements import changes_the_session, transaction_statement
 
 TransactionState = dict[str, Any]
 
+_MARGIN = 0.25
+"""Seconds that a server allows beyond a test's limit. Its limit is the net below the run's
+own, for a process that cannot act any more; the run's own says more of what happened."""
+
 
 class Frame(Protocol):
     """A stretch of work that is rolled back as a whole: a test, or a class with its fixtures."""
@@ -52,6 +56,8 @@ class Owner(Protocol):
     lender: Lender | None
     clock: Clock | None
     ended: str | None
+    facts: dict[str, Any]
+    """What was learnt of a database in this run, by its alias."""
 
     def __hash__(self) -> int:
         """A session is itself only."""
@@ -446,7 +452,7 @@ class GuardedConnection(BaseDatabaseWrapper):
 
     def _smoke_remaining(self) -> float:
         """Seconds that the transaction which begins now may take."""
-        return self._smoke_session.remaining()
+        return self._smoke_session.remaining() + _MARGIN
 
     def _smoke_forget(self) -> None:
         """Let go of what :meth:`sever` needs; the connection is about to be closed."""

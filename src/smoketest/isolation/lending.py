@@ -35,6 +35,8 @@ class Lender:
     def __init__(self, most: int, single: Collection[str], aliases: Collection[str]) -> None:
         """Allow ``most`` connections to each of ``aliases``, and one to each of ``single``."""
         self._most = {alias: 1 if alias in single else most for alias in aliases}
+        self.facts: dict[str, Any] = {}
+        """What was learnt of a database in this run, by its alias."""
         self._changed = threading.Condition()
         self._closed = False
         self._free: dict[str, list[Kept]] = {alias: [] for alias in aliases}

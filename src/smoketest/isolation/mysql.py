@@ -8,14 +8,30 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from contextlib import suppress
 
+from ..exceptions import Refused
 from . import drivers
 from .guard import GuardedConnection
 
 _numbers = itertools.count(1)
 _XAER_RMFAIL = 1399
 """What the server says to whatever would commit."""
+
+
+_WRITES = re.compile(
+    r"(?:\s|/\*.*?\*/|--\s[^\n]*\n|\#[^\n]*\n|\()*"
+    r"(?:insert|update|delete|replace|load|with)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_WORD = re.compile(r"[\w$]+")
+_TABLES_WITHOUT_TRANSACTIONS = """
+    SELECT t.table_name, t.engine
+    FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
+    WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'
+    AND COALESCE(e.transactions, 'NO') <> 'YES'
+"""
 
 
 class MySQLGuard(GuardedConnection):
@@ -60,6 +76,31 @@ class MySQLGuard(GuardedConnection):
             # says so at XA END; the rollback itself is still to be sent.
             self._smoke_send(f"XA ROLLBACK {xa}")
         self.autocommit = self._smoke_autocommit
+
+    def check_statement(self, sql: str) -> None:
+        """Refuse also a write to a table that the server could not roll back."""
+        super().check_statement(sql)
+        if not _WRITES.match(sql):
+            return
+        words = {word.lower() for word in _WORD.findall(sql)}
+        for table, engine in sorted(self._smoke_tables_without_transactions().items()):
+            if table in words:
+                raise Refused(
+                    f"{self._smoke_session.frame.subject} wrote to the table {table!r} of the "
+                    f"database {self.alias!r}, which is of the engine {engine}. That has no "
+                    "transactions, so nothing would undo it. Convert the table (ALTER TABLE … "
+                    "ENGINE=InnoDB), or only read from it here."
+                )
+
+    def _smoke_tables_without_transactions(self) -> dict[str, str]:
+        """Return the names of such tables, with their engines; asked once a run."""
+        facts = self._smoke_session.facts
+        if self.alias not in facts:
+            with self.connection.cursor() as cursor:
+                cursor.execute(_TABLES_WITHOUT_TRANSACTIONS)
+                facts[self.alias] = {name.lower(): engine for name, engine in cursor.fetchall()}
+        tables: dict[str, str] = facts[self.alias]
+        return tables
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether the server refused to commit an XA transaction in the middle."""

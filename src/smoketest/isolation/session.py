@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -40,6 +40,8 @@ class Session:
         """When the run must be over, on the monotonic clock."""
         self.lender = lender
         """Where connections come from and go back to; ``None``: each frame's end closes none."""
+        self.facts: dict[str, Any] = {} if lender is None else lender.facts
+        """What was learnt of a database in this run, by its alias."""
         self.clock: Clock | None = None
         self.frames: list[Rollback] = []
         self.ended: str | None = None
