@@ -31,7 +31,7 @@ ROWS = (
     "processes",
     "runner",
     "conf sharing cleansing log query waiting outputs",
-    "access",
+    "access streaming",
     "views management.commands.smoketest checks",
     "urls apps",
 )

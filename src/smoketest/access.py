@@ -74,6 +74,13 @@ def trim(report: Report, detail: Detail) -> Report:
     )
 
 
+def trim_result(result: TestResult, detail: Detail) -> TestResult | None:
+    """Return what a reader with ``detail`` may see of ``result``, or ``None``: nothing."""
+    if detail is Detail.VERDICT:
+        return None
+    return result if detail is Detail.DETAILS else _summarized(result)
+
+
 def _summarized(result: TestResult) -> TestResult:
     return TestResult(
         id=result.id,

@@ -62,6 +62,8 @@ class _Flight:
         """On the monotonic clock."""
         self.late = late
         """Whether another run took part of its time."""
+        self.awaited = 0
+        """How many other callers wait for its report."""
         self.landed = False
         self.report: Report | None = None
         """``None`` until it has landed, and for ever when it has nothing to share."""
@@ -124,16 +126,26 @@ class Sharing:
                 if self._flight is None:
                     self._flight = _Flight(key, until, late)
                     return self._flight
-                landed = self._wait(self._flight, until)
+                landed = self._wait(self._flight, key, until)
                 if landed.key == key and landed.report:
                     return landed.report
                 late = True
 
-    def _wait(self, flight: _Flight, until: float) -> _Flight:
+    def _wait(self, flight: _Flight, key: Hashable, until: float) -> _Flight:
         """Return ``flight`` when it has landed; raise :class:`Busy` when that takes too long."""
-        if not self._turn.wait_for(lambda: flight.landed, until - monotonic()):
-            raise _busy(flight)
+        flight.awaited += flight.key == key
+        try:
+            if not self._turn.wait_for(lambda: flight.landed, until - monotonic()):
+                raise _busy(flight)
+        finally:
+            flight.awaited -= flight.key == key
         return flight
+
+    def is_awaited(self, key: Hashable) -> bool:
+        """Whether another caller waits for the report of the run for ``key`` under way."""
+        with self._turn:
+            flight = self._flight
+            return flight is not None and flight.key == key and flight.awaited > 0
 
     def _fly(self, flight: _Flight, run: Callable[[], Report], cache_seconds: float) -> Report:
         """Run on this thread, and let everybody who waits go on, whatever comes of it."""
@@ -193,6 +205,11 @@ def shared_run(
     return _sharing.shared_run(
         key, run, deadline=deadline, cache_seconds=cache_seconds, fresh=fresh
     )
+
+
+def is_awaited(key: Hashable) -> bool:
+    """As :meth:`Sharing.is_awaited`, among all callers in this process."""
+    return _sharing.is_awaited(key)
 
 
 # The run that was under way in the parent is on no thread of the child.

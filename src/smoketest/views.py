@@ -16,14 +16,14 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import classonlymethod
 from django.views.generic import View
 
-from smoketest import conf, listing, query, renderers, runner, sharing
-from smoketest.access import Access, Denied, decide, trim
-from smoketest.cleansing import cleanse
+from smoketest import conf, listing, query, renderers, runner, sharing, streaming
+from smoketest.access import Access, Denied, decide, trim, trim_result
+from smoketest.cleansing import cleanse, cleanse_result, cleanser
 from smoketest.conf import settings
 from smoketest.escaping import visible
 from smoketest.exceptions import InvalidSelection, SmokeTestError, UnknownFormat
@@ -31,6 +31,7 @@ from smoketest.log import log_report
 from smoketest.options import Options
 from smoketest.query import InvalidQuery, Query
 from smoketest.results import Detail, Outcome, Report, TestResult
+from smoketest.selection import Selection
 
 logger = logging.getLogger("smoketest")
 
@@ -98,6 +99,12 @@ class IndexView(View):
             return self._list(asked, renderer)
         # Read before the run, so that a wrong one cannot cost a failing run its report.
         fail_status = settings.fail_status
+        if (
+            hasattr(renderer, "render_result")
+            and request.method == "GET"
+            and streaming.is_possible()
+        ):
+            return self._stream(asked, renderer, fail_status)
         report = self.get_report(asked)
         return _report(trim(report, self.access.detail), renderer, fail_status)
 
@@ -121,13 +128,60 @@ class IndexView(View):
             log_report(report)
             return report
 
+        return self._shared(asked, options, run)
+
+    def _shared(self, asked: Query, options: Options, run: sharing.Run) -> Report:
         return sharing.shared_run(
-            (asked.selection, repr(options)),
+            _key(asked, options),
             run,
             deadline=options.deadline,
             cache_seconds=settings.cache_seconds,
             fresh=self.access.trusted and _wants_fresh(self.request),
         )
+
+    def _stream(self, asked: Query, renderer: Any, fail_status: int) -> HttpResponseBase:
+        """Answer with a line as each test ends; with a report where another caller has it."""
+        options, cleansed = self.get_options(asked), cleanser()
+
+        def write_result(result: TestResult) -> str:
+            shown = trim_result(cleanse_result(result, cleansed), self.access.detail)
+            return renderer.render_result(shown) if shown else ""
+
+        def run(seconds: float) -> Report:
+            report = runner.run(
+                asked.selection,
+                replace(options, deadline=seconds),
+                on_start=stream.on_start,
+                on_result=stream.on_result,
+            )
+            stream.check()
+            report = cleanse(report)
+            log_report(report)
+            return report
+
+        stream = streaming.Stream(
+            write_result,
+            lambda end: self._last_line(end, renderer),
+            is_awaited=lambda: sharing.is_awaited(_key(asked, options)),
+        )
+        report = stream.begin(lambda: self._shared(asked, options, run))
+        if report is not None:
+            return _report(trim(report, self.access.detail), renderer, fail_status)
+        return _streamed(stream, renderer, hasattr(self.request, "scope"))
+
+    def _last_line(self, end: Report | BaseException, renderer: Any) -> str:
+        """Return the line of the run, whatever became of it."""
+        match end:
+            case Report():
+                report = trim(end, self.access.detail)
+            case streaming.Abandoned():
+                logger.info("%s", end)
+                return ""
+            case sharing.Busy():
+                report = self._noted(end, cut_off=True)
+            case _:
+                report = self._crash(end)
+        return str(renderer.render_end(report))
 
     def _answer_to(self, error: Exception) -> HttpResponse:
         """Return the response that says ``error``; where even that fails, the verdict."""
@@ -188,20 +242,25 @@ class IndexView(View):
 
     def _note(self, error: SmokeTestError, *, status: int, cut_off: bool = False) -> HttpResponse:
         """Return a report that only says ``error``, to everybody who sees messages or not."""
-        result = _went_wrong(str(error), cut_off=cut_off)
-        report = replace(_failure(result), detail=self.access.detail)
+        report = self._noted(error, cut_off=cut_off)
         renderer = self._nearest_renderer(*conf.renderers())
         return _report(report, renderer, status, exactly=cut_off)
 
+    def _noted(self, error: SmokeTestError, *, cut_off: bool = False) -> Report:
+        result = _went_wrong(str(error), cut_off=cut_off)
+        return replace(_failure(result), detail=self.access.detail)
+
     def _crashed(self, error: Exception) -> HttpResponse:
+        # Not in a format of the project's own, which may be what went wrong.
+        return _report(self._crash(error), self._nearest_renderer(), _fail_status())
+
+    def _crash(self, error: BaseException) -> Report:
         """Return a report on ``error``, which came from around the tests, and log it."""
         logger.error("The smoke tests could not be run or reported.", exc_info=error)
         message = "".join(format_exception(error)[-1:]).strip()
         result = _went_wrong(message, traceback="".join(format_exception(error)))
         detail = Detail.DETAILS if django_settings.DEBUG else self.access.detail
-        report = trim(cleanse(_failure(result)), detail)
-        # Not in a format of the project's own, which may be what went wrong.
-        return _report(report, self._nearest_renderer(), _fail_status())
+        return trim(cleanse(_failure(result)), detail)
 
     def _nearest_renderer(self, *extra: renderers.Renderer) -> renderers.Renderer:
         """Return the renderer asked for where it is known, else what ``Accept`` likes best."""
@@ -209,6 +268,25 @@ class IndexView(View):
             return _renderer(self.request, query.parameters(self.request).get("format"), extra)
         except (InvalidQuery, UnknownFormat):
             return _renderer(self.request, None, extra)
+
+
+def _key(asked: Query, options: Options) -> tuple[Selection, str]:
+    """Return what all callers have in common who may share a run."""
+    return asked.selection, repr(options)
+
+
+def _streamed(
+    stream: streaming.Stream, renderer: renderers.Renderer, asynchronous: bool
+) -> StreamingHttpResponse:
+    """Return the response to a run that is under way: 200, for its end is not known."""
+    body = streaming.AsyncLines(stream) if asynchronous else streaming.Lines(stream)
+    response = StreamingHttpResponse(body, content_type=_content_type(renderer))
+    # GZipMiddleware of Django 5.2 and 6.0 holds chunks back, and leaves alone what has an
+    # encoding: https://github.com/django/django/blob/5.2/django/middleware/gzip.py
+    response["Content-Encoding"] = "identity"
+    # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+    response["X-Accel-Buffering"] = "no"
+    return response
 
 
 def _renderer(
@@ -244,8 +322,12 @@ def _text(text: str, renderer: renderers.Renderer, status: int) -> HttpResponse:
     return HttpResponse(
         text.encode(renderer.charset, "backslashreplace"),
         status=status,
-        content_type=f"{renderer.media_type}; charset={renderer.charset}",
+        content_type=_content_type(renderer),
     )
+
+
+def _content_type(renderer: renderers.Renderer) -> str:
+    return f"{renderer.media_type}; charset={renderer.charset}"
 
 
 def _mark_as_logged(response: HttpResponse) -> None:
