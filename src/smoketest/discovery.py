@@ -192,14 +192,17 @@ def _probe(probe: Probe) -> _Subject:
 
 
 def _probe_class(path: str, attributes: Mapping[str, Any] | None) -> _Subject:
-    cls = _imported(path)
+    cls: type[SmokeTest] = _imported(path)
     if not (_is_test_class(cls) and issubclass(cls, SmokeTest)):
         raise CannotLoad(f"it is {cls!r}, and no class derived from smoketest.SmokeTest")
     if attributes is None and _is_abstract(cls):
         raise CannotLoad("it is abstract, so it needs attributes: (path, {attribute: value})")
+    if attributes is not None:
+        cls = _configured(cls, attributes)
+    # Asked last: a class may make its tests from its attributes.
     if not _method_names(cls):
         raise CannotLoad("it has no test methods")
-    return cls if attributes is None else _configured(cls, attributes)
+    return cls
 
 
 def _imported(path: str) -> Any:

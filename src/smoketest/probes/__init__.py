@@ -6,14 +6,30 @@ Derive from one in a ``smoke`` module and set its attributes, or name it in
 
 from __future__ import annotations
 
+from .admin import Admin
 from .caches import Caches
+from .configured import Environment, Settings
 from .databases import Databases
 from .mail import Mail
 from .migrations import Migrations
+from .pages import Pages
 from .storages import Storages
 from .subjects import Probe
+from .system_checks import SystemChecks
 
-__all__ = ["Caches", "Databases", "Mail", "Migrations", "Probe", "Storages"]
+__all__ = [
+    "Admin",
+    "Caches",
+    "Databases",
+    "Environment",
+    "Mail",
+    "Migrations",
+    "Pages",
+    "Probe",
+    "Settings",
+    "Storages",
+    "SystemChecks",
+]
 
 # The address of their tests is the one that they are imported from.
 for _name in __all__:
