@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.db import connections
@@ -65,8 +66,8 @@ def test_database_that_routers_keep_empty_is_left_out(sqlite: Databases) -> None
         assert set(outcomes("Migrations", aliases=["other"])) == {"test_migrations_other"}
 
 
-def test_database_that_is_down_is_named(sqlite: Databases) -> None:
-    connections["other"].settings_dict["NAME"] = "/nonexistent/folder/database"
+def test_database_that_is_down_is_named(sqlite: Databases, tmp_path: Path) -> None:
+    connections["other"].settings_dict["NAME"] = str(tmp_path / "gone" / "database")
     assert outcomes("Migrations")["test_migrations_other"].startswith(
         "failed: The migrations of database 'other' cannot be read: OperationalError: "
     )

@@ -10,9 +10,14 @@ from .admin import Admin
 from .caches import Caches
 from .configured import Environment, Settings
 from .databases import Databases
+from .executables import Executables
 from .mail import Mail
 from .migrations import Migrations
+from .mount import Mount
+from .network import Names, Ports
 from .pages import Pages
+from .release import Release
+from .resources import Disk, Memory
 from .storages import Storages
 from .subjects import Probe
 from .system_checks import SystemChecks
@@ -21,11 +26,18 @@ __all__ = [
     "Admin",
     "Caches",
     "Databases",
+    "Disk",
     "Environment",
+    "Executables",
     "Mail",
+    "Memory",
     "Migrations",
+    "Mount",
+    "Names",
     "Pages",
+    "Ports",
     "Probe",
+    "Release",
     "Settings",
     "Storages",
     "SystemChecks",

@@ -214,3 +214,11 @@ def _slugs(subjects: Sequence[Any]) -> list[str]:
         taken[slug] += 1
         slugs.append(f"{slug}_{taken[slug]}" if taken[slug] > 1 else slug)
     return slugs
+
+
+def missing(library: str, probe: str, extra: str) -> ImportError:
+    """Return the error for a probe whose library is not installed."""
+    return ImportError(
+        f"The probe {probe} needs {library!r}, which is not installed. It comes with an extra of"
+        f' this package. Run: pip install "django-smoketest[{extra}]"'
+    )
