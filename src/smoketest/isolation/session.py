@@ -15,7 +15,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..exceptions import Refused
 from . import scope, threads
-from .guard import GuardedConnection, TransactionState
+from .adoption import TransactionState
+from .guard import GuardedConnection
 from .lending import Lender
 from .limits import Clock, Limits
 from .vendors import adopt

@@ -8,7 +8,8 @@ from typing import cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .guard import GuardedConnection, Owner
+from .adoption import Owner
+from .guard import GuardedConnection
 
 # Imported where used: a project has the driver of its own vendor only.
 _GUARDS = {
