@@ -179,10 +179,10 @@ def test_limits_are_the_transactions_own(vendor: str, outside: Outside) -> None:
         limits = dict(rows)
         assert limits.pop("lock_timeout") == 1000
         assert len(limits) == 2
-        assert all(0 < limit <= 3000 for limit in limits.values())
+        assert all(0 < limit <= 3250 for limit in limits.values())  # a net below our own
     elif vendor == "mysql":
         assert rows[0][:2] == (1, 1)
-        assert 0 < rows[0][2] <= 3
+        assert 0 < rows[0][2] <= 3.25
     else:
         assert rows == [(1000,)]
 

@@ -245,7 +245,9 @@ def stack_of(frames: Iterable[FrameType]) -> str:
 
     It begins with the test: what leads to it is left out.
     """
-    shown = list(dropwhile(_is_machinery, frames))
+    frames = list(frames)
+    # A cleanup that is written in C has no frame, so that nothing but machinery is there.
+    shown = list(dropwhile(_is_machinery, frames)) or frames[-1:]
     summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in shown)
     return "Stack at that moment (most recent call last):\n" + "".join(summary.format())
 

@@ -182,10 +182,28 @@ class UnitRunner:
             return  # it has its verdict: it was let go, or has a run() that runs it twice
         # What may use no database stands for a module whose import has lost a lock.
         lost_a_lock = self._recorder.lost_a_lock and bool(test.databases)
-        delivery = self._delivery(test, result, lost_a_lock)
+        delivery = self._delivery(test, self._judged_by_the_clock(result), lost_a_lock)
         self._deliver(self.stretch, delivery)
         if self.unit.fixtures and not self._is_over():
             self._begin_fixture()
+
+    def _judged_by_the_clock(self, result: TestResult) -> TestResult:
+        """Return ``result``, but no pass for a test that ended after its limit.
+
+        That is so where nothing could cut it off: on the thread of the run itself, or
+        while it kept every other thread from running.
+        """
+        stretch = self.stretch
+        if stretch is None or result.outcome is not Outcome.PASSED:
+            return result
+        if monotonic() <= stretch.expires:
+            return result
+        message = (
+            f"Timed out: it ended {stretch.elapsed():.3g} s after it began, and its limit is "
+            f"{stretch.limit:g} s. It was not cut off there, because nothing could run beside "
+            "it. If it may take so long, give it more time with @timeout(seconds)."
+        )
+        return replace(result, outcome=Outcome.ERRORED, message=message, timed_out=True)
 
     def _deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
         try:
