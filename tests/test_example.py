@@ -27,7 +27,7 @@ class Shop:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("DJANGO_", "SHOP_", "SMOKETEST_"))
-        } | databases
+        } | dict(databases)
 
     def manage(self, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run ``manage.py`` with the arguments in ``line``."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from django.test import Client
 
+from smoketest import renderers
 from smoketest.renderers.ndjson import NDJSONRenderer
 from smoketest.results import Detail, Report, TestResult
 from tests.reports import EVERYTHING, HOSTILE, NOTHING, rendered
@@ -59,3 +60,13 @@ def test_a_run_that_failed_is_a_200_whose_last_line_says_so(client: Client) -> N
     *_, last = b"".join(response).splitlines()
     assert response.status_code == 200
     assert json.loads(last)["status"] == "FAIL"
+
+
+def test_progress_is_told_to_who_asks_for_it_by_accept() -> None:
+    (progress,) = NDJSON.variants
+    assert renderers.get("ndjson", accept=progress.media_type) is progress
+    assert renderers.get("ndjson", accept="application/x-ndjson, */*").format == "ndjson"
+    assert renderers.get("ndjson", accept="*/*") is not progress
+    assert progress.render(EVERYTHING) == NDJSON.render(EVERYTHING)
+    assert json.loads(progress.render_start(["a", HOSTILE])) == {"selected": ["a", HOSTILE]}
+    assert json.loads(progress.render_begin(HOSTILE)) == {"begun": HOSTILE}

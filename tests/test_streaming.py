@@ -303,6 +303,28 @@ def test_each_line_has_what_the_caller_may_see_and_no_secret(
 
 
 @pytest.mark.usefixtures("shop", "sqlite")
+@pytest.mark.parametrize("anonymous", ["summary", "verdict"])
+def test_what_begins_is_told_to_who_asks_for_it_and_may_see_names(
+    client: Client, anonymous: str
+) -> None:
+    accept = {"Accept": "application/vnd.django-smoketest.progress+x-ndjson"}
+    ids = ["shop.smoke.Shop.test_1", "shop.smoke.Shop.test_2"]
+    with override_settings(SMOKETEST_ANONYMOUS=anonymous):
+        response = client.get(URL, headers=accept)
+    assert response["Content-Type"] == f"{accept['Accept']}; charset=utf-8"
+    shop_module().go_on.set()
+    *lines, end = read(response)
+    told = [one.get("selected") or one.get("begun") or one["outcome"] for one in lines]
+    if anonymous == "verdict":
+        assert (told, end) == ([], {"status": "FAIL"})
+    else:
+        # A second test may begin before the result of the first is on its way.
+        assert (told[0], told[-1], len(told)) == (ids, "failed", 5)
+        assert told.index(ids[0]) < told.index("passed")
+        assert told.index(ids[0]) < told.index(ids[1])
+
+
+@pytest.mark.usefixtures("shop", "sqlite")
 @pytest.mark.parametrize(
     ("query", "headers", "status"),
     [

@@ -38,8 +38,9 @@ _END = None
 class Stream:
     """The lines of one run.
 
-    ``write_result`` and ``write_end`` make them, on the thread of the run; an empty one is
-    left out. The end may be an error that came from around the tests.
+    ``write_result`` and ``write_end`` make them, on the thread of the run, ``write_start``
+    before any test begins, and ``write_begin`` as one does, on the thread that it runs on;
+    an empty one is left out. The end may be an error that came from around the tests.
     """
 
     def __init__(
@@ -47,9 +48,14 @@ class Stream:
         write_result: Callable[[TestResult], str],
         write_end: Callable[[Report | BaseException], str],
         is_awaited: Callable[[], bool] = lambda: False,
+        *,
+        write_start: Callable[[list[str]], str] = lambda ids: "",
+        write_begin: Callable[[str], str] = lambda id: "",
     ) -> None:
         self._write_result = write_result
         self._write_end = write_end
+        self._write_start = write_start
+        self._write_begin = write_begin
         self._is_awaited = is_awaited
         self._first: SimpleQueue[Report | BaseException | None] = SimpleQueue()
         """``None`` when tests begin, or how it ended without a test."""
@@ -66,7 +72,8 @@ class Stream:
 
         Where it returns a report without tests of its own, that of another caller, this
         report is returned instead. Raises what ``run`` raises before its tests begin.
-        ``run`` is to call :meth:`on_start`, :meth:`on_result` and :meth:`check`.
+        ``run`` is to call :meth:`on_start`, :meth:`on_result` and :meth:`check`, and may
+        call :meth:`on_begin`.
         """
         # With the context of this thread, which says whether it is inside a smoke test.
         target = copy_context().run
@@ -104,7 +111,12 @@ class Stream:
     def on_start(self, ids: list[str]) -> None:
         """Take note that tests begin."""
         self._started = True
+        self._put(self._write_start(ids))
         self._first.put(None)
+
+    def on_begin(self, id: str) -> None:
+        """Pass on that a test begins; called on any thread."""
+        self._put(self._write_begin(id))
 
     def on_result(self, result: TestResult) -> None:
         """Pass on a result; raise ``Stopped``, once, if nobody wants any."""

@@ -153,6 +153,7 @@ class IndexView(View):
                 replace(options, deadline=seconds),
                 on_start=stream.on_start,
                 on_result=stream.on_result,
+                on_begin=stream.on_begin,
             )
             stream.check()
             report = cleanse(report)
@@ -163,6 +164,7 @@ class IndexView(View):
             write_result,
             lambda end: self._last_line(end, renderer),
             is_awaited=lambda: sharing.is_awaited(_key(asked, options)),
+            **_progress(renderer, self.access.detail),
         )
         report = stream.begin(lambda: self._shared(asked, options, run))
         if report is not None:
@@ -268,6 +270,13 @@ class IndexView(View):
             return _renderer(self.request, query.parameters(self.request).get("format"), extra)
         except (InvalidQuery, UnknownFormat):
             return _renderer(self.request, None, extra)
+
+
+def _progress(renderer: Any, detail: Detail) -> dict[str, Any]:
+    """Return how ``renderer`` writes what begins, where it does and the caller may see names."""
+    if detail is Detail.VERDICT or not hasattr(renderer, "render_begin"):
+        return {}
+    return {"write_start": renderer.render_start, "write_begin": renderer.render_begin}
 
 
 def _key(asked: Query, options: Options) -> tuple[Selection, str]:

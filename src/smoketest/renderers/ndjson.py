@@ -12,16 +12,8 @@ from smoketest import schema
 from smoketest.results import Detail, Report, TestResult
 
 
-class NDJSONRenderer:
-    """``ndjson``: one object a line, in ASCII.
-
-    The status of a stream is sent before its end is known, so it is always 200, and
-    the verdict is in the last line. A stream without that line was cut off.
-    """
-
+class _Renderer:
     format: ClassVar[str] = "ndjson"
-    media_type: ClassVar[str] = "application/x-ndjson"
-    accepts: ClassVar[tuple[str, ...]] = ("application/ndjson", "application/jsonl")
     charset: ClassVar[str] = "utf-8"
     always_200: ClassVar[bool] = True
 
@@ -37,6 +29,36 @@ class NDJSONRenderer:
     def render_end(self, report: Report) -> str:
         """Return the last line: the keys of ``json`` except ``results``, ``status`` first."""
         return _line(schema.run(report))
+
+
+class ProgressRenderer(_Renderer):
+    """The same, with a line for what begins: for a page that shows a run as it goes.
+
+    ``{"selected": [ids]}`` comes first, and ``{"begun": id}`` as each test begins. Where
+    another caller's run is shared there is none of these lines.
+    """
+
+    media_type: ClassVar[str] = "application/vnd.django-smoketest.progress+x-ndjson"
+
+    def render_start(self, ids: list[str]) -> str:
+        """Return the line of the selection, before any test begins."""
+        return _line({"selected": ids})
+
+    def render_begin(self, id: str) -> str:
+        """Return the line of a test that begins."""
+        return _line({"begun": id})
+
+
+class NDJSONRenderer(_Renderer):
+    """``ndjson``: one object a line, in ASCII.
+
+    The status of a stream is sent before its end is known, so it is always 200, and
+    the verdict is in the last line. A stream without that line was cut off.
+    """
+
+    media_type: ClassVar[str] = "application/x-ndjson"
+    accepts: ClassVar[tuple[str, ...]] = ("application/ndjson", "application/jsonl")
+    variants: ClassVar[tuple[ProgressRenderer, ...]] = (ProgressRenderer(),)
 
 
 def _line(values: dict[str, Any]) -> str:
