@@ -1,0 +1,241 @@
+"""Whatever is sent and whatever a test says: a report or a plain refusal, and no secret.
+
+A few hundred examples in the usual run; ten thousand in the slow one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+from urllib.parse import quote, urlencode
+from xml.etree import ElementTree
+
+import pytest
+from django.test import Client, override_settings
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from smoketest import renderers, sharing
+from smoketest.query import PARAMETERS
+from smoketest.views import HEADERS
+from tests.conftest import MakeApp
+
+TOKEN = "token-only-for-hostile-tests-4711"
+PASSWORD = "pa55word-of-the-database"
+API_KEY = "sk_live_of-the-payment-provider"
+SECRETS = (TOKEN, PASSWORD, API_KEY)
+
+SMOKE = '''
+    from smoketest import SmokeTest, tag
+
+
+    class Said:
+        """What the next run says, and by which way; set from outside."""
+
+        message = ""
+        way = "fail"
+
+
+    class HostileTest(SmokeTest):
+        @tag("db")
+        def test_it(self):
+            ways = {"fail": AssertionError, "error": ValueError, "exit": SystemExit}
+            if Said.way == "skip":
+                self.skipTest(Said.message)
+            if Said.way == "subtests":
+                with self.subTest(Said.message):
+                    self.fail(Said.message)
+            elif Said.way in ways:
+                raise ways[Said.way](Said.message)
+
+        def test_good(self):
+            """A pass."""
+'''
+
+SUPPRESSED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+usual = examples(max_examples=150, deadline=None, suppress_health_check=SUPPRESSED)
+SHARES = 5
+"""Parts of the five thousand examples of each kind, none of which takes minutes."""
+
+nightly = examples(
+    max_examples=5_000 // SHARES,
+    deadline=None,
+    suppress_health_check=SUPPRESSED,
+    phases=[Phase.explicit, Phase.generate],  # to shrink would take longer than the night
+)
+
+# -- what may be sent
+
+
+def as_sent(text: str) -> str:
+    """Return ``text`` as WSGI has a header: each byte is a character."""
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+texts = st.text(max_size=60) | st.text("\0\x1b\r\n\ud800\u202e<>&\"'%;,=*/|", max_size=20)
+"""Text with all there is in it, and text of what means something to somebody."""
+
+names = st.sampled_from([*renderers.formats(), "nope", "TEXT", "text\0", ""])
+media_types = st.sampled_from(
+    [
+        *(name for one in renderers.RENDERERS for name in renderers.media_types(one)),
+        *(one.media_type for each in renderers.RENDERERS for one in getattr(each, "variants", ())),
+        "*/*",
+        "text/*",
+        "*/html",
+        "text",
+        "/",
+        "application/json;version=1",
+    ]
+)
+qualities = st.sampled_from(["", ";q=0", ";q=1", ";q=0.5", ";q=nan", ";q=-1", ";q=1e9", ";q="])
+accepts = st.lists(st.tuples(media_types, qualities).map("".join), max_size=6).map(",".join) | texts
+parameters = st.sampled_from([*PARAMETERS, *PARAMETERS, "page", "", "\0"])
+values = (
+    names
+    | texts
+    | st.sampled_from(
+        ["hostile", "hostile.smoke.HostileTest", "db", "1", "0.5", "nan", "*", "[", "1e999"]
+    )
+)
+queries = st.lists(st.tuples(parameters, values), max_size=4).map(
+    lambda pairs: urlencode(pairs, errors="surrogatepass")
+) | texts.map(lambda text: quote(text, safe="&=%+;", errors="surrogatepass"))
+header_names = st.sampled_from(
+    [
+        "HTTP_COOKIE",
+        "HTTP_CACHE_CONTROL",
+        "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS",
+        "HTTP_HOST",
+        "HTTP_X_FORWARDED_HOST",
+        "HTTP_USER_AGENT",
+    ]
+)
+header_values = texts | st.sampled_from(
+    [
+        "Bearer ",
+        "Bearer x",
+        f"Bearer {TOKEN} ",
+        "Basic eDp5",
+        "no-cache",
+        "0",
+        "1e-9",
+        "sessionid=x",
+    ]
+)
+authorizations = st.sampled_from(
+    ["", "", f"Bearer {TOKEN}", f"Bearer {TOKEN}x", f"Basic {TOKEN}", f"bearer  {TOKEN}"]
+) | texts.map("Bearer ".__add__)
+headers = st.dictionaries(header_names, header_values.map(as_sent), max_size=2)
+methods = st.sampled_from(["GET", "GET", "GET", "GET", "HEAD", "POST", "OPTIONS", "BREW"])
+secret_texts = st.tuples(texts, st.sampled_from(["", *SECRETS]), texts).map(
+    "".join
+) | st.sampled_from(
+    [f"could not connect to postgresql://shop:{PASSWORD}@db/shop", f"key={API_KEY!r}"]
+)
+ways = st.sampled_from(["fail", "error", "exit", "skip", "subtests", "pass"])
+levels = st.sampled_from(["details", "summary", "verdict", "deny"])
+
+
+@pytest.fixture
+def said(make_app: MakeApp, settings: Any) -> Iterator[Any]:
+    """The app whose test says what it is told to; nothing of one example is kept for the next."""
+    settings.SMOKETEST_TOKENS = [TOKEN]
+    settings.PAYMENT_API_KEY = API_KEY
+    settings.SHOP_PASSWORD = PASSWORD
+    settings.ALLOWED_HOSTS = ["*"]
+    make_app("hostile", {"smoke.py": SMOKE})
+    yield import_module("hostile.smoke").Said
+    sharing._sharing.start_anew()
+
+
+def answer(method: str, query: str, sent: dict[str, str]) -> tuple[Any, str]:
+    """Ask through Django; there is no database, so a cookie finds no session either."""
+    client = Client(raise_request_exception=False)
+    environment: dict[str, Any] = {"QUERY_STRING": query, **sent}
+    response: Any = client.generic(method, "/smoketest/", **environment)
+    content = b"".join(response) if response.streaming else response.content
+    response.close()
+    return response, content.decode(response.charset)
+
+
+def check(method: str, query: str, sent: dict[str, str]) -> None:
+    """Hold the answer to what is promised of every answer."""
+    response, body = answer(method, query, sent)
+    status = response.status_code
+    assert status in {200, 400, 403, 405, 500}
+    assert {name: response[name] for name in HEADERS} == HEADERS
+    assert not re.search(r"[\r\n]", "".join(f"{k}{v}" for k, v in response.items()))
+    if method == "HEAD":
+        assert body == ""
+    elif method != "OPTIONS":
+        media_type = response["Content-Type"].partition(";")[0]
+        assert IS_REPORT[media_type](body), body[:500]
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", body)
+    for secret in SECRETS:
+        assert secret not in body
+        assert secret not in str(response.headers)
+
+
+TEXTS = ("PASS", "FAIL", "SMOKETEST ", "TAP version 14\n", "# HELP ", "hostile.smoke")
+"""How what is plain text begins: reports, refusals and lists of tests."""
+
+
+def last_line_has_status(body: str) -> object:
+    return json.loads(body.splitlines()[-1])["status"]
+
+
+IS_REPORT: dict[str, Callable[[str], object]] = {
+    "application/health+json": lambda body: json.loads(body)["status"],
+    "application/json": lambda body: json.loads(body).keys() & {"status", "tests"},
+    "application/openmetrics-text": lambda body: body.endswith("# EOF\n"),
+    "application/vnd.django-smoketest.progress+x-ndjson": last_line_has_status,
+    "application/x-ndjson": last_line_has_status,
+    "application/xml": lambda body: ElementTree.fromstring(body).tag == "testsuites",
+    "text/html": lambda body: 'id="verdict"' in body,
+    "text/plain": lambda body: body == "" or body.startswith(TEXTS),
+}
+"""Whether a body is a report of ours, a refusal or a list of tests, by its media type."""
+
+
+def ask(said: Any, drawn: Any) -> None:
+    """One example of everything."""
+    said.message, said.way = drawn.draw(secret_texts), drawn.draw(ways)
+    sent = drawn.draw(headers) | {"HTTP_ACCEPT": as_sent(drawn.draw(accepts))}
+    if authorization := drawn.draw(authorizations):
+        sent["HTTP_AUTHORIZATION"] = as_sent(authorization)
+    with override_settings(SMOKETEST_ANONYMOUS=drawn.draw(levels)):
+        check(drawn.draw(methods), drawn.draw(queries), sent)
+
+
+def say(said: Any, message: str, way: str, format: str) -> None:
+    """One example of a message, in a format, to somebody who may see all of it."""
+    said.message, said.way = message, way
+    trusted = {"HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}
+    check("GET", f"format={format}", trusted)
+
+
+def test_no_request_gets_anything_but_a_report_or_a_refusal(said: Any) -> None:
+    usual(given(st.data())(lambda data: ask(said, data)))()
+
+
+def test_no_message_of_a_test_breaks_a_report_or_tells_a_secret(said: Any) -> None:
+    formats = st.sampled_from(renderers.formats())
+    usual(given(secret_texts, ways, formats)(lambda m, w, f: say(said, m, w, f)))()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(SHARES))
+def test_no_request_of_thousands_gets_anything_but_a_report(said: Any, share: int) -> None:
+    nightly(given(st.data())(lambda data: ask(said, data)))()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(SHARES))
+def test_no_message_of_thousands_breaks_a_report_or_tells_a_secret(said: Any, share: int) -> None:
+    formats = st.sampled_from(renderers.formats())
+    nightly(given(secret_texts, ways, formats)(lambda m, w, f: say(said, m, w, f)))()
