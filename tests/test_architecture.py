@@ -46,7 +46,9 @@ WITHOUT_A_PROJECT = (*VALUES, "wording", "schema", "renderers.*", "renderers")
 MAY_KNOW_HTTP = ("views", "query", "access", "sharing", "checks", "client")
 """The client is Django's test client; the checks ask what ALLOWED_HOSTS admits."""
 
-MAY_PRINT = ("management.commands.smoketest",)
+MAY_PRINT = ("management.commands.smoketest", "processes")
+"""The processes print nothing; they empty the streams before they fork."""
+
 MAY_READ_SETTINGS = ("conf",)
 
 Modules = Mapping[str, ast.Module]
