@@ -26,7 +26,7 @@ author = "the authors of django-smoketest"
 release = __version__
 version = release.rpartition(".")[0]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "generated"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "generated", "generated_probes"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 

@@ -40,6 +40,8 @@ def main() -> None:
         expect(
             1, broken, "SHOP_MEDIA_ROOT=/mnt/not-mounted python manage.py smoketest --tag photos"
         )
+        heading("A new project without a smoke module: ready-made probes, named in its settings")
+        probe_new_project(Path(folder) / "new")
         with served(shop) as url:
             heading("The endpoint, as anybody sees it")
             ask(f"{url}/smoketest/")
@@ -48,6 +50,44 @@ def main() -> None:
                 f"{url}/smoketest/?test=visits",
                 {"Accept": "application/json", "Authorization": f"Bearer {TOKEN}"},
             )
+
+
+PROBES = """
+INSTALLED_APPS += ["smoketest"]
+ALLOWED_HOSTS = ["localhost"]
+MEDIA_ROOT = BASE_DIR / "media"
+
+SMOKETEST_PROBES = [
+    "smoketest.probes.Databases",
+    "smoketest.probes.Migrations",
+    "smoketest.probes.Caches",
+    "smoketest.probes.Admin",
+    ("smoketest.probes.Storages", {"aliases": ["default"]}),
+    ("smoketest.probes.Pages", {"pages": [("admin:login", 200, "Log in")]}),
+    ("smoketest.probes.Disk", {"path": BASE_DIR, "min_free": "1 MB"}),
+]
+"""
+
+
+def probe_new_project(folder: Path) -> None:
+    """Start a project, name probes in its settings, and run them with and without its tables."""
+    folder.mkdir()
+    print("$ django-admin startproject mysite .", flush=True)
+    run(folder, "-m", "django", "startproject", "mysite", ".")
+    print(f"$ cat >> mysite/settings.py{PROBES}", flush=True)
+    with (folder / "mysite/settings.py").open("a") as settings:
+        settings.write(PROBES)
+    (folder / "media").mkdir()
+    project = dict(os.environ) | {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    expect(1, project, "python manage.py smoketest smoketest.probes.Migrations", folder)
+    print("$ python manage.py migrate", flush=True)
+    run(folder, "manage.py", "migrate", "--verbosity", "0")
+    expect(0, project, "python manage.py smoketest", folder)
+
+
+def run(folder: Path, *arguments: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, check=True)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -73,12 +113,12 @@ def manage(shop: dict[str, str], *arguments: str) -> None:
     subprocess.run([sys.executable, "manage.py", *arguments], cwd=HERE, env=shop, check=True)
 
 
-def expect(status: int, shop: dict[str, str], line: str) -> None:
+def expect(status: int, shop: dict[str, str], line: str, folder: Path = HERE) -> None:
     """Show ``line``, run it, and stop the demonstration where it does not end with ``status``."""
     print(f"$ {line}", flush=True)
     arguments = shlex.split(line.partition("manage.py ")[2])
     command = [sys.executable, "manage.py", *arguments]
-    ended = subprocess.run(command, cwd=HERE, env=shop, check=False)
+    ended = subprocess.run(command, cwd=folder, env=shop, check=False)
     print(f"(exit status {ended.returncode})", flush=True)
     if ended.returncode != status:
         sys.exit(f"demo: {line!r} was expected to end with exit status {status}.")

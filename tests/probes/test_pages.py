@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.cache import caches
 from django.test import override_settings
 
@@ -106,6 +107,12 @@ def test_crawl_reports_the_dead_links_of_this_site_only() -> None:
     )
 
 
+def test_crawl_without_a_static_root_finds_what_runserver_serves() -> None:
+    with override_settings(STATIC_ROOT=None, STATICFILES_DIRS=[settings.STATIC_ROOT]):
+        [outcome] = outcomes("Pages", pages=["home"], crawl=True).values()
+    assert "has 3 dead links: /static/gone.js (404)" in outcome
+
+
 def test_crawl_leaves_out_what_it_is_told_to() -> None:
     left_out = ["/static/gone", "/gone/", "/broken/"]
     assert outcomes("Pages", pages=["home"], crawl=True, leave_out=left_out) == {
@@ -156,17 +163,11 @@ def test_admin_that_is_not_installed_is_an_error() -> None:
 
 
 def test_admin_redirect_names_the_likely_cause() -> None:
-    with override_settings(MIDDLEWARE=[*_with(), f"{__name__}.second_factor"]):
+    with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, f"{__name__}.second_factor"]):
         got = outcomes("Admin", site="tests.probes.site.site")
     assert got["test_list_testapp_Item"].startswith(
         "failed: /admin/testapp/item/ answered 302 to a superuser. Its view, or a middleware"
     )
-
-
-def _with() -> list[str]:
-    from django.conf import settings
-
-    return list(settings.MIDDLEWARE)
 
 
 def second_factor(get_response: object) -> object:

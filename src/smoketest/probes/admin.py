@@ -23,6 +23,7 @@ class Admin(Probe):
     ``user_logged_out`` are called.
     """
 
+    _leaves = "nothing; what receivers of `user_logged_in` and `user_logged_out` do"
     site: str = "django.contrib.admin.site"
     """Dotted path of the ``AdminSite``."""
 

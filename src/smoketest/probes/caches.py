@@ -22,6 +22,7 @@ class Caches(Probe):
     stops answering in between does it stay, for 30 seconds.
     """
 
+    _leaves = "nothing; a key `smoketest-…` for 30 seconds where the cache fails in between"
     aliases: Collection[str] | Literal["__all__"] = "__all__"
     """Aliases of ``CACHES`` to look at."""
 

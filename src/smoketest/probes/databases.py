@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from django.db import Error, connections, transaction
@@ -30,7 +30,7 @@ class Databases(Probe):
     """Aliases of ``DATABASES`` to look at."""
     replicas: Collection[str] = ()
     """Those of them that must refuse to write."""
-    max_clock_difference: float = 2.0
+    max_clock_difference: Annotated[float, "seconds"] = 2.0
     """Seconds between the server's clock and ours."""
 
     @classmethod

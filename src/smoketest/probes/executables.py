@@ -17,6 +17,7 @@ class Executables(Probe):
     """
 
     abstract = True
+    _leaves = "what a program leaves that prints its version"
     programs: Collection[str] | Mapping[str, str] = ()
     """Names; or names with the least version: ``{"ffmpeg": "5.1", "git": ""}``."""
     version_option: str = "--version"

@@ -26,6 +26,7 @@ class Mount(Probe):
     """
 
     abstract = True
+    _leaves = "nothing; a file `.smoketest-…` where a writable mount fails in between"
     path: str | os.PathLike[str]
     """The folder."""
     mounted: bool = True

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from html.parser import HTMLParser
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import default_storage
 from django.urls import NoReverseMatch, reverse
 
@@ -27,16 +29,17 @@ class Pages(Probe):
     """
 
     abstract = True
+    _leaves = "what a `GET` of the page leaves, in a cache or a log; no rows"
     pages: Collection[Page] = ()
     """URL names and paths (``"home"``, ``"/about/"``); with a status and a text that the page
     contains where they matter: ``("admin:login", 200, "Log in")``."""
     status: int = 200
     """HTTP status of those that name none."""
-    max_seconds: float = 2.0
+    max_seconds: Annotated[float, "seconds"] = 2.0
     """Seconds that a page may take."""
     crawl: bool = False
     """Whether to ask for the page's own links, scripts, styles and images, one level deep."""
-    max_links: int = 50
+    max_links: Annotated[int, "links"] = 50
     """How many of them."""
     leave_out: Collection[str] = ()
     """Beginnings of paths that are not asked for, such as ``"/logout/"``."""
@@ -145,7 +148,7 @@ class _Links(HTMLParser):
 def _is_stored(link: str) -> bool:
     """Whether it is a static or an uploaded file, which a web server may serve instead of us."""
     stored: list[tuple[str | None, Callable[[str], bool]]] = [
-        (settings.STATIC_URL, staticfiles_storage.exists),
+        (settings.STATIC_URL, _is_static),
         (settings.MEDIA_URL, default_storage.exists),
     ]
     path = unquote(urlsplit(link).path)
@@ -153,6 +156,13 @@ def _is_stored(link: str) -> bool:
         if prefix and prefix != "/" and path.startswith(prefix):
             return exists(path.removeprefix(prefix))
     return False
+
+
+def _is_static(name: str) -> bool:
+    try:
+        return staticfiles_storage.exists(name)
+    except ImproperlyConfigured:  # without STATIC_ROOT, where runserver serves what is found
+        return finders.find(name) is not None
 
 
 def _parts(page: Page, status: int) -> tuple[str, int, str]:

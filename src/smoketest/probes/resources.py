@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 from .amounts import amount, written
-from .subjects import Probe, missing
+from .subjects import Probe
 
 
 class Disk(Probe):
@@ -15,9 +15,9 @@ class Disk(Probe):
 
     path: str | os.PathLike[str] = "/"
     """A path on the file system."""
-    min_free: str | float = "5%"
+    min_free: Annotated[str | float, "bytes, or %"] = "5%"
     """Of the space that an ordinary user may fill: ``"5%"``, ``"2 GB"``, or bytes."""
-    min_free_inodes: str | float = "5%"
+    min_free_inodes: Annotated[str | float, "inodes, or %"] = "5%"
     """Of the inodes; a file system that has no number of them passes."""
 
     @classmethod
@@ -55,7 +55,8 @@ class Memory(Probe):
     It is that of the machine: the limit of a container is not known here.
     """
 
-    min_available: str | float = "5%"
+    _extra = "system"
+    min_available: Annotated[str | float, "bytes, or %"] = "5%"
     """Of the machine's memory: ``"5%"``, ``"500 MB"``, or bytes."""
 
     @classmethod
@@ -65,17 +66,16 @@ class Memory(Probe):
 
     def check_memory(self, machine: str) -> None:
         """There is memory available."""
-        status = _memory()
+        status = self._memory()
         if status.available < amount(self.min_available, status.total):
             self.fail(
                 f"{written(status.available)} of {written(status.total)} memory are available. The"
                 f" probe asks for {self.min_available}. Start fewer workers, or look for a leak."
             )
 
-
-def _memory() -> Any:
-    try:
-        import psutil
-    except ImportError as error:
-        raise missing("psutil", "Memory", "system") from error
-    return psutil.virtual_memory()
+    def _memory(self) -> Any:
+        try:
+            import psutil
+        except ImportError as error:
+            raise self.missing("psutil") from error
+        return psutil.virtual_memory()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import uuid4
 
 from django.apps import apps
@@ -27,10 +27,11 @@ class Storages(Probe):
     is only read: its manifest is there, and names files that exist.
     """
 
+    _leaves = "nothing; a file `smoketest-…` where the storage refuses to delete"
     aliases: Collection[str] | Literal["__all__"] = "__all__"
     """Aliases of ``STORAGES``; ``"__all__"`` has the static files only where their app is
     installed."""
-    static_files: int = 100
+    static_files: Annotated[int, "files"] = 100
     """How many files of the manifest are looked for; a remote storage is asked for each."""
 
     @classmethod

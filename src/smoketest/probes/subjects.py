@@ -21,7 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 from unittest import SkipTest
 
 from smoketest import SmokeTest
@@ -59,7 +59,12 @@ class Probe(SmokeTest, metaclass=_OneTestPerSubject):
     """Base of the ready-made probes: it gives each subject a test of its own."""
 
     abstract = True
-    timeout: float | None = 5.0
+    timeout: Annotated[float | None, "seconds"] = 5.0
+
+    _extra: ClassVar[str] = ""
+    """The extra of this package that brings the library it needs."""
+    _leaves: ClassVar[str] = "nothing"
+    """What is left behind of it."""
 
     @classmethod
     def subjects(cls) -> Iterable[Any]:
@@ -76,6 +81,13 @@ class Probe(SmokeTest, metaclass=_OneTestPerSubject):
         Less than the limit of the test, which could not say what did not answer.
         """
         return 0.8 * (self.timeout or 5.0)
+
+    def missing(self, library: str) -> ImportError:
+        """Return the error of a ``library`` that is not installed."""
+        return ImportError(
+            f"The probe needs {library!r}, which is not installed. It comes with an extra of this"
+            f' package. Run: pip install "django-smoketest[{self._extra}]"'
+        )
 
     @contextmanager
     def explained(
@@ -214,11 +226,3 @@ def _slugs(subjects: Sequence[Any]) -> list[str]:
         taken[slug] += 1
         slugs.append(f"{slug}_{taken[slug]}" if taken[slug] > 1 else slug)
     return slugs
-
-
-def missing(library: str, probe: str, extra: str) -> ImportError:
-    """Return the error for a probe whose library is not installed."""
-    return ImportError(
-        f"The probe {probe} needs {library!r}, which is not installed. It comes with an extra of"
-        f' this package. Run: pip install "django-smoketest[{extra}]"'
-    )
