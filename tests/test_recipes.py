@@ -1,0 +1,151 @@
+"""The recipes: each is read by the client that it is for, where that is here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import load_command_class
+from markdown_it import MarkdownIt
+
+HOW_TO = Path(__file__).parent.parent / "docs" / "how-to"
+NAME = re.compile(r"(?:#|//) (\S+)\n")
+
+
+def blocks(page: str) -> Iterator[tuple[str, str]]:
+    """Yield language and text of each fenced block of a page."""
+    for token in MarkdownIt().parse((HOW_TO / f"{page}.md").read_text()):
+        if token.type == "fence":
+            yield token.info.strip(), token.content
+
+
+def files(page: str) -> dict[str, str]:
+    """Return the files that a page shows, by the names in their first lines; the first of each."""
+    found: dict[str, str] = {}
+    for _, text in blocks(page):
+        if (match := NAME.search(text.removeprefix("#!/bin/sh\n"))) and match.start() == 0:
+            found.setdefault(match[1], text)
+    return found
+
+
+def needed(program: str) -> str:
+    """Return the path of ``program``, or skip the test."""
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+PAGES = ("monitor", "pipelines", "platforms")
+DOCUMENTS = [text for page in PAGES for language, text in blocks(page) if language == "yaml"]
+
+
+@pytest.mark.parametrize("text", DOCUMENTS)
+def test_yaml_is_a_mapping(text: str) -> None:
+    assert isinstance(yaml.safe_load(text), dict)
+
+
+def commands() -> Iterator[str]:
+    """Yield the arguments of each call of the command that the recipes have."""
+    for page in PAGES:
+        for _, text in blocks(page):
+            joined = re.sub(r"\\\n\s*", "", text)
+            for match in re.finditer(
+                r"manage\.py smoketest([^'\"\n|>]*?)(?: 2)?(?=['\"\n|>])", joined
+            ):
+                yield match[1].strip()
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    command = load_command_class("smoketest", "smoketest")
+    return vars(command.create_parser("manage.py", "smoketest").parse_args(words))
+
+
+@pytest.mark.parametrize("arguments", sorted(set(commands())))
+def test_the_command_has_every_option_that_a_recipe_uses(arguments: str) -> None:
+    assert parsed(arguments.split())["labels"] == []
+
+
+def test_every_recipe_that_calls_the_command_was_found() -> None:
+    assert len(list(commands())) >= 9
+
+
+def test_the_job_of_kubernetes_is_not_repeated_and_ends() -> None:
+    job: dict[str, Any] = yaml.safe_load(files("platforms")["smoketest-job.yaml"])
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
+    assert job["spec"]["backoffLimit"] == 0
+    pod = job["spec"]["template"]["spec"]
+    assert pod["restartPolicy"] == "Never"
+    # More than the wait and the last attempt after it.
+    assert job["spec"]["activeDeadlineSeconds"] > 60 + 25
+    _, _, command, *words = pod["containers"][0]["command"]
+    assert command == "smoketest"
+    assert parsed(words)["wait"] == 60
+
+
+def test_prometheus_takes_configuration_and_rules(tmp_path: Path) -> None:
+    promtool = needed("promtool")
+    for name, text in files("monitor").items():
+        if name.endswith(".yml"):
+            token = tmp_path / "token"
+            token.write_text("a-token")
+            path = "/etc/prometheus/smoketest-token"
+            (tmp_path / name).write_text(text.replace(path, str(token)))
+    checked = subprocess.run(
+        [promtool, "check", "config", "prometheus.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "3 rules found" in checked.stdout
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    analyze = needed("systemd-analyze")
+    units = {
+        Path(name).name: text for name, text in files("platforms").items() if "systemd" in name
+    }
+    assert len(units) == 3
+    for name, text in units.items():
+        here = text.replace("/srv/site/.venv/bin/python", sys.executable)
+        (tmp_path / name).write_text(here.replace("/srv/site", str(tmp_path)))
+    checked = subprocess.run(
+        [analyze, "verify", *sorted(units)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    complaints = [line for line in checked.stderr.splitlines() if "smoketest" in line]
+    assert complaints == []
+
+
+def test_shell_can_read_the_scripts() -> None:
+    scripts = [text for page in PAGES for language, text in blocks(page) if language == "shell"]
+    assert len(scripts) >= 5
+    for script in scripts:
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize(("status", "printed"), [(0, ""), (1, "FAIL: it is broken\n")])
+def test_the_job_of_cron_prints_the_report_of_a_failure_only(
+    tmp_path: Path, status: int, printed: str
+) -> None:
+    line = files("platforms")["/etc/cron.d/smoketest"].splitlines()[-1]
+    assert "%" not in line  # would end the command
+    job = line.split("www-data ")[1].replace("/srv/site", str(tmp_path))
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\necho 'FAIL: it is broken'\nexit {status}\n")
+    python.chmod(0o755)
+    done = subprocess.run(["sh", "-c", job], capture_output=True, text=True, check=False)
+    assert done.stdout == printed
