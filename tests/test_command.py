@@ -381,6 +381,7 @@ def test_github_gets_its_summary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     page = tmp_path / "summary.md"
     page.touch()
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     assert "::error" in Outcome("--format", "github").out
     assert page.read_text() == ""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")

@@ -100,6 +100,25 @@ def test_ctrl_c_after_a_failure_is_a_failure(vendor: str, command: Command) -> N
     assert "the shelf is empty" in terminal.shown
 
 
+@pytest.mark.usefixtures("sqlite")
+def test_sigterm_gives_the_report_so_far(command: Command) -> None:
+    with command("-k", "hangs") as terminal:
+        terminal.wait_for("Shop.test_3_hangs")
+        terminal.process.terminate()
+        assert terminal.end() == 3
+    assert "The run was interrupted before its end." in terminal.shown
+
+
+@pytest.mark.usefixtures("sqlite")
+def test_ctrl_c_while_waiting_for_the_next_attempt_gives_the_report(command: Command) -> None:
+    with command("-k", "fails", "--wait", "60", "-v2") as terminal:
+        terminal.wait_for("... ")
+        terminal.press(CTRL_C)
+        assert terminal.end() == 1
+    assert "The run was interrupted before its end." in terminal.shown
+    assert "the shelf is empty" in terminal.shown
+
+
 def test_a_second_ctrl_c_ends_the_process_at_once(
     sqlite: object, command: Command, tmp_path: Path, outside: Outside
 ) -> None:
