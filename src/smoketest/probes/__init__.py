@@ -10,14 +10,18 @@ from .admin import Admin
 from .caches import Caches
 from .configured import Environment, Settings
 from .databases import Databases
+from .endpoints import Endpoints
 from .executables import Executables
 from .mail import Mail
 from .migrations import Migrations
 from .mount import Mount
 from .network import Names, Ports
 from .pages import Pages
+from .rabbitmq import RabbitMQ
+from .redis import Redis
 from .release import Release
 from .resources import Disk, Memory
+from .search import Search
 from .storages import Storages
 from .subjects import Probe
 from .system_checks import SystemChecks
@@ -27,6 +31,7 @@ __all__ = [
     "Caches",
     "Databases",
     "Disk",
+    "Endpoints",
     "Environment",
     "Executables",
     "Mail",
@@ -37,7 +42,10 @@ __all__ = [
     "Pages",
     "Ports",
     "Probe",
+    "RabbitMQ",
+    "Redis",
     "Release",
+    "Search",
     "Settings",
     "Storages",
     "SystemChecks",

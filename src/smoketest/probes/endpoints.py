@@ -1,0 +1,205 @@
+"""What other systems answer over HTTP."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import ssl
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from .sources import value_from
+from .subjects import Probe, listed, without_credentials
+
+if TYPE_CHECKING:
+    import httpx
+
+_DAY = 86_400
+_MOST = 10_000_000
+"""Bytes of an answer that are read; more is no health page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Endpoint:
+    url: str
+    status: int = 200
+    contains: str = ""
+    json: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    redirects_to: str = ""
+    max_seconds: float | None = None
+
+
+class _Answer(NamedTuple):
+    status: int
+    location: str
+    text: str
+    days: float | None
+    """Until the certificate ends."""
+
+
+class Endpoints(Probe):
+    """Each URL answers as expected, in time, by a certificate that stays valid for some days.
+
+    It is asked by ``GET``, once, and redirects are not followed. The certificate is
+    verified, as a browser does.
+    """
+
+    abstract = True
+    _extra = "http"
+    _leaves = "a request in the other system's log"
+    endpoints: Collection[str | Mapping[str, Any]] = ()
+    """URLs; or dictionaries with ``url`` and what is expected of it: ``status`` (200),
+    ``contains`` (text), ``json`` (values by their path: ``{"db.status": "ok"}``),
+    ``redirects_to`` (the ``Location``), ``max_seconds``, and ``headers`` to send, whose values
+    may be ``"setting:NAME"``, ``"variable:NAME"`` or ``"file:PATH"``."""
+    max_seconds: Annotated[float, "seconds"] = 2.0
+    """Seconds until the answer is there, with the connection."""
+    min_days: Annotated[float, "days"] = 14
+    """Days that the certificate stays valid."""
+    ca_file: str = ""
+    """A file with the certificates to trust; those of the system by default."""
+
+    @classmethod
+    def subjects(cls) -> Iterable[tuple[str, _Endpoint]]:
+        """The endpoints, each named by its URL."""
+        parsed = map(_parsed, listed(cls.endpoints, "endpoints"))
+        return [(endpoint.url, endpoint) for endpoint in parsed]
+
+    def check_endpoint(self, subject: tuple[str, _Endpoint]) -> None:
+        """The URL answers as expected, in time."""
+        endpoint = subject[1]
+        name = without_credentials(endpoint.url)
+        limit = self.max_seconds if endpoint.max_seconds is None else endpoint.max_seconds
+        start = time.monotonic()
+        answer = self._get(name, endpoint)
+        seconds = time.monotonic() - start
+        self._compare(name, endpoint, answer)
+        if seconds > limit:
+            self.fail(
+                f"{name} took {seconds:.2f} s. The probe allows {limit:g} s. Ask those who run it,"
+                " or raise max_seconds."
+            )
+        if answer.days is not None and answer.days < self.min_days:
+            self.fail(
+                f"The certificate of {name} ends in {answer.days:.1f} days. The probe asks for"
+                f" {self.min_days:g}. Renew it, and look at what should have done so by itself."
+            )
+
+    # -- asking
+
+    def _get(self, name: str, endpoint: _Endpoint) -> _Answer:
+        try:
+            import httpx
+        except ImportError as error:
+            raise self.missing("httpx") from error
+        headers = {key: value_from(value) for key, value in endpoint.headers.items()}
+        with (
+            self.explained(
+                f"{name} does not answer",
+                "Look whether it is up, at its certificate, and at firewalls on the way.",
+                (httpx.HTTPError, httpx.InvalidURL, OSError),
+                headers.values(),
+            ),
+            httpx.Client(verify=self._trusted(), timeout=self.patience) as client,
+            client.stream("GET", endpoint.url, headers=headers) as response,
+        ):
+            days = _days_left(response)  # known as long as the connection is open
+            text = self._read(name, response).decode(response.encoding or "utf-8", "replace")
+            location = response.headers.get("Location", "")
+            return _Answer(response.status_code, location, text, days)
+
+    def _read(self, name: str, response: httpx.Response) -> bytes:
+        """Read the body, no longer than our patience, for it may have no end."""
+        end, body = time.monotonic() + self.patience, bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _MOST or time.monotonic() > end:
+                self.fail(
+                    f"{name} does not end: {len(body):,} bytes were read. An answer to a probe is"
+                    " short. Name a page that is."
+                )
+        return bytes(body)
+
+    def _trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca_file or None)
+
+    # -- comparing
+
+    def _compare(self, name: str, endpoint: _Endpoint, answer: _Answer) -> None:
+        to = without_credentials(answer.location)
+        redirected = bool(endpoint.redirects_to) and 300 <= answer.status < 400
+        if answer.status != endpoint.status and not redirected:
+            self.fail(
+                f"{name} answered {answer.status}{to and f' to {to}'}. The probe expects"
+                f" {endpoint.status}. Look at that system, or at the headers that it wants."
+            )
+        if endpoint.redirects_to and answer.location != endpoint.redirects_to:
+            self.fail(
+                f"{name} redirects to {to!r}. The probe expects {endpoint.redirects_to!r}."
+                " Correct one of them."
+            )
+        if endpoint.contains not in answer.text:
+            self.fail(
+                f"{name} does not contain {endpoint.contains!r}. Its status is right, and something"
+                " else is shown. Open it and look."
+            )
+        if endpoint.json:
+            self._compare_json(name, endpoint.json, answer.text)
+
+    def _compare_json(self, name: str, expected: Mapping[str, Any], text: str) -> None:
+        with self.explained(
+            f"{name} did not answer with JSON", "Open it and look.", json.JSONDecodeError
+        ):
+            data = json.loads(text)
+        for path, value in expected.items():
+            with self.explained(f"{name} has no {path!r}", "Open it and look.", LookupError):
+                found = _value_at(data, path)
+            if found != value:
+                self.fail(
+                    f"{name} has {found!r} at {path!r}. The probe expects {value!r}. That system"
+                    " says that it is unwell, or has changed. Ask those who run it."
+                )
+
+
+def _parsed(entry: str | Mapping[str, Any]) -> _Endpoint:
+    values = {"url": entry} if isinstance(entry, str) else dict(entry)
+    known = [one.name for one in fields(_Endpoint)]
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise ValueError(
+                f"An endpoint has the key {key!r}, which the probe does not know. It would be"
+                f" ignored. Use one of {', '.join(known)}."
+                + (f" Did you mean {near[0]!r}?" if near else "")
+            )
+    if urlsplit(values.get("url", "")).scheme not in {"http", "https"}:
+        raise ValueError(
+            f"An endpoint has the url {without_credentials(str(values.get('url')))!r}. The probe"
+            " asks by HTTP. Write 'https://…'."
+        )
+    return _Endpoint(**values)
+
+
+def _value_at(data: Any, path: str) -> Any:
+    """Return what stands at ``"db.replicas.0"``; raise ``LookupError`` where nothing does."""
+    for step in path.split("."):
+        if isinstance(data, list) and step.isdigit():
+            data = data[int(step)]
+        elif isinstance(data, dict):
+            data = data[step]
+        else:
+            raise LookupError(f"there is nothing below {step!r}")
+    return data
+
+
+def _days_left(response: httpx.Response) -> float | None:
+    """Return the days until the certificate of the answer ends, or ``None`` without one."""
+    connection = response.extensions["network_stream"].get_extra_info("ssl_object")
+    certificate = connection and connection.getpeercert()
+    if not certificate:
+        return None
+    return (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / _DAY
