@@ -83,7 +83,7 @@ def test_slow_answer_fails(web: Web) -> None:
 
 
 def test_answer_without_an_end_fails(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smoketest.probes.endpoints._MOST", 1000)
+    monkeypatch.setattr("smoketest.probes.http._MOST", 1000)
     web.answers["/long"] = 200, {}, bytes(2000)
     assert "/long does not end: " in probed(web.url("/long"))
 
@@ -99,7 +99,7 @@ def test_server_that_is_down_fails(closed_port: int) -> None:
 def test_server_that_says_nothing_fails_in_its_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        assert "does not answer: ReadTimeout" in probed(url, timeout=0.5)
+        assert "does not answer: ReadTimeout" in probed(url, timeout=1.5)
 
 
 def test_header_is_sent_from_a_setting_and_not_shown(web: Web) -> None:

@@ -22,6 +22,7 @@ from .redis import Redis
 from .release import Release
 from .resources import Disk, Memory
 from .search import Search
+from .status_pages import StatusPages
 from .storages import Storages
 from .subjects import Probe
 from .system_checks import SystemChecks
@@ -47,6 +48,7 @@ __all__ = [
     "Release",
     "Search",
     "Settings",
+    "StatusPages",
     "Storages",
     "SystemChecks",
 ]

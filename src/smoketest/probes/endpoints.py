@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
-import ssl
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from .http import Answer, get
 from .sources import value_from
 from .subjects import Probe, listed, without_credentials
-
-if TYPE_CHECKING:
-    import httpx
-
-_DAY = 86_400
-_MOST = 10_000_000
-"""Bytes of an answer that are read; more is no health page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +24,6 @@ class _Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     redirects_to: str = ""
     max_seconds: float | None = None
-
-
-class _Answer(NamedTuple):
-    status: int
-    location: str
-    text: str
-    days: float | None
-    """Until the certificate ends."""
 
 
 class Endpoints(Probe):
@@ -75,7 +60,7 @@ class Endpoints(Probe):
         name = without_credentials(endpoint.url)
         limit = self.max_seconds if endpoint.max_seconds is None else endpoint.max_seconds
         start = time.monotonic()
-        answer = self._get(name, endpoint)
+        answer = self._ask(name, endpoint)
         seconds = time.monotonic() - start
         self._compare(name, endpoint, answer)
         if seconds > limit:
@@ -89,47 +74,18 @@ class Endpoints(Probe):
                 f" {self.min_days:g}. Renew it, and look at what should have done so by itself."
             )
 
-    # -- asking
-
-    def _get(self, name: str, endpoint: _Endpoint) -> _Answer:
-        try:
-            import httpx
-        except ImportError as error:
-            raise self.missing("httpx") from error
+    def _ask(self, name: str, endpoint: _Endpoint) -> Answer:
         headers = {key: value_from(value) for key, value in endpoint.headers.items()}
-        with (
-            self.explained(
-                f"{name} does not answer",
-                "Look whether it is up, at its certificate, and at firewalls on the way.",
-                (httpx.HTTPError, httpx.InvalidURL, OSError),
-                headers.values(),
-            ),
-            httpx.Client(verify=self._trusted(), timeout=self.patience) as client,
-            client.stream("GET", endpoint.url, headers=headers) as response,
-        ):
-            days = _days_left(response)  # known as long as the connection is open
-            text = self._read(name, response).decode(response.encoding or "utf-8", "replace")
-            location = response.headers.get("Location", "")
-            return _Answer(response.status_code, location, text, days)
+        return get(
+            self,
+            name,
+            endpoint.url,
+            headers=headers,
+            ca_file=self.ca_file,
+            secrets=headers.values(),
+        )
 
-    def _read(self, name: str, response: httpx.Response) -> bytes:
-        """Read the body, no longer than our patience, for it may have no end."""
-        end, body = time.monotonic() + self.patience, bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > _MOST or time.monotonic() > end:
-                self.fail(
-                    f"{name} does not end: {len(body):,} bytes were read. An answer to a probe is"
-                    " short. Name a page that is."
-                )
-        return bytes(body)
-
-    def _trusted(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ca_file or None)
-
-    # -- comparing
-
-    def _compare(self, name: str, endpoint: _Endpoint, answer: _Answer) -> None:
+    def _compare(self, name: str, endpoint: _Endpoint, answer: Answer) -> None:
         to = without_credentials(answer.location)
         redirected = bool(endpoint.redirects_to) and 300 <= answer.status < 400
         if answer.status != endpoint.status and not redirected:
@@ -194,12 +150,3 @@ def _value_at(data: Any, path: str) -> Any:
         else:
             raise LookupError(f"there is nothing below {step!r}")
     return data
-
-
-def _days_left(response: httpx.Response) -> float | None:
-    """Return the days until the certificate of the answer ends, or ``None`` without one."""
-    connection = response.extensions["network_stream"].get_extra_info("ssl_object")
-    certificate = connection and connection.getpeercert()
-    if not certificate:
-        return None
-    return (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / _DAY

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from .http import get
 from .sources import value_from
 from .subjects import Probe, listed
 
@@ -42,18 +44,15 @@ class Search(Probe):
             )
 
     def _health(self, url: str, where: str) -> dict[str, Any]:
-        try:
-            import httpx
-        except ImportError as error:
-            raise self.missing("httpx") from error
+        name = f"The search cluster at {where}"
         password = urlsplit(url).password
-        with self.explained(
-            f"The search cluster at {where} does not tell its health",
-            "Look whether it is up, and at user and password.",
-            (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError),
-            [password, password and unquote(password)],
-        ):
-            answer = httpx.get(f"{url.rstrip('/')}/_cluster/health", timeout=self.patience)
-            answer.raise_for_status()
-            health: dict[str, Any] = dict(answer.json())
+        secrets = [password, password and unquote(password)]
+        answer = get(self, name, f"{url.rstrip('/')}/_cluster/health", secrets=secrets)
+        if answer.status != 200:
+            self.fail(
+                f"{name} answered {answer.status} when asked for its health. The user may not ask,"
+                " or there is no cluster. Look at user and password."
+            )
+        with self.explained(f"{name} does not tell its health", "Look what is there.", ValueError):
+            health: dict[str, Any] = dict(json.loads(answer.text))
             return health
