@@ -80,7 +80,7 @@ def postgresql() -> Iterator[Server]:
         options += ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}"]
         command = [postgres, "-D", data, "-p", port, *(f"--{option}" for option in options)]
         # SIGQUIT is PostgreSQL's immediate shutdown: the data is thrown away anyway.
-        with _process(command, folder / "log", "ready to accept connections", "QUIT"):
+        with process(command, folder / "log", "ready to accept connections", "QUIT"):
             _create_postgresql_user(port)
             yield Server("127.0.0.1", port, USER, "")
 
@@ -104,7 +104,7 @@ def mariadb() -> Iterator[Server]:
         command += ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder / 'socket'}"]
         command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"]
         command += ["--skip-name-resolve", "--character-set-server=utf8mb4"]
-        with _process(command, folder / "log", "ready for connections", "KILL"):
+        with process(command, folder / "log", "ready for connections", "KILL"):
             yield Server("127.0.0.1", port, USER, "")
 
 
@@ -119,7 +119,7 @@ def redis() -> Iterator[Server]:
         port, password = free_port(), secrets.token_hex()
         command = [binary, "--bind", "127.0.0.1", "--port", port, "--requirepass", password]
         command += ["--save", "", "--appendonly", "no", "--dir", folder]
-        with _process(command, folder / "log", "Ready to accept connections", "KILL"):
+        with process(command, folder / "log", "Ready to accept connections", "KILL"):
             yield Server("127.0.0.1", port, "default", password)
 
 
@@ -133,7 +133,7 @@ def memcached() -> Iterator[Server]:
     with _folder() as folder:
         port = free_port()
         command = [binary, "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", 8, "-vv"]
-        with _process(command, folder / "log", "server listening", "KILL"):
+        with process(command, folder / "log", "server listening", "KILL"):
             yield Server("127.0.0.1", port, "", "")
 
 
@@ -165,8 +165,8 @@ def rabbitmq() -> Iterator[Server]:
         words = ["env", *(f"{name}={value}" for name, value in variables.items())]
         # Erlang would start its port mapper by itself, as a daemon that stays behind.
         with (
-            _process([*words, epmd, "-d"], folder / "epmd", "epmd running", "KILL"),
-            _process([*words, binary], folder / "log", "completed with", "KILL"),
+            process([*words, epmd, "-d"], folder / "epmd", "epmd running", "KILL"),
+            process([*words, binary], folder / "log", "completed with", "KILL"),
         ):
             yield Server("127.0.0.1", port, "guest", "guest")
 
@@ -247,19 +247,21 @@ def _run(command: Sequence[object]) -> None:
         raise Unavailable(f"{command[0]} failed with {done.returncode}: {done.stdout.strip()}")
 
 
-def _setpriv(death: str) -> list[str]:
+def _setpriv(death: str, *, as_nobody: bool = True) -> list[str]:
     """The words before a command that should get signal `death` when this process ends."""
-    return ["setpriv", f"--pdeathsig={death}", *_as_nobody(), "--"]
+    return ["setpriv", f"--pdeathsig={death}", *(_as_nobody() if as_nobody else ()), "--"]
 
 
 @contextmanager
-def _process(command: Sequence[object], log: Path, ready: str, stop: str) -> Iterator[None]:
+def process(
+    command: Sequence[object], log: Path, ready: str, stop: str, *, as_nobody: bool = True
+) -> Iterator[None]:
     """Run a server until the block ends; it is up when its log says `ready`."""
     with ExitStack() as stack:
         output = stack.enter_context(log.open("wb"))
         # A session of its own, so that Ctrl-C reaches pytest and not the server under it.
         process = subprocess.Popen(
-            [*_setpriv(stop), *map(str, command)],
+            [*_setpriv(stop, as_nobody=as_nobody), *map(str, command)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -58,7 +58,7 @@ def test_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo the disk is full; exit 3"]
     with (
         pytest.raises(servers.Unavailable, match="the disk is full"),
-        servers._process(command, tmp_path / "log", "never said", "KILL"),
+        servers.process(command, tmp_path / "log", "never said", "KILL"),
     ):
         pass
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .admin import Admin
 from .caches import Caches
+from .celery import Celery
 from .configured import Environment, Settings
 from .databases import Databases
 from .endpoints import Endpoints
@@ -30,6 +31,7 @@ from .system_checks import SystemChecks
 __all__ = [
     "Admin",
     "Caches",
+    "Celery",
     "Databases",
     "Disk",
     "Endpoints",

@@ -82,11 +82,12 @@ class Probe(SmokeTest, metaclass=_OneTestPerSubject):
         """
         return 0.8 * (self.timeout or 5.0)
 
-    def missing(self, library: str) -> ImportError:
+    @classmethod
+    def missing(cls, library: str) -> ImportError:
         """Return the error of a ``library`` that is not installed."""
         return ImportError(
             f"The probe needs {library!r}, which is not installed. It comes with an extra of this"
-            f' package. Run: pip install "django-smoketest[{self._extra}]"'
+            f' package. Run: pip install "django-smoketest[{cls._extra}]"'
         )
 
     @contextmanager
