@@ -10,6 +10,7 @@
 #   make docs      the documentation, into docs/_build/html
 #   make matrix    the tests on every Python and Django that we support
 #   make bench     what the engine costs beside plain unittest
+#   make screenshots  the pictures of the page, into docs/images
 #   make servers   keep PostgreSQL and MariaDB up, to run pytest again and again
 #   make clean     remove all that the above made
 #
@@ -19,7 +20,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?=
 
-.PHONY: test demo slow lint format types build docs matrix bench servers clean
+.PHONY: test demo slow lint format types build docs matrix bench screenshots servers clean
 
 test: .venv/develop
 	@PYTHONDEVMODE=1 $(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
@@ -53,6 +54,9 @@ matrix: .venv/develop
 bench: .venv/package
 	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
 
+screenshots: .venv/develop
+	@$(BIN)/python -m tests.screenshots
+
 servers: .venv/develop
 	@$(BIN)/python -m tests.servers
 
@@ -67,11 +71,11 @@ clean:
 	@.ci/quietly $(BIN)/python -m pip install --editable . --requirement example/requirements.txt
 	@touch $@
 
-# And all that tests and tools need: servers, and what mysqlclient is compiled with.
+# And all that tests and tools need: servers, a browser, and what mysqlclient is compiled with.
 .venv/develop: .venv/package pyproject.toml
 	@.ci/debian gcc python3-dev pkg-config libmariadb-dev \
 	    postgresql mariadb-server-core mariadb-client-core \
-	    redis-server memcached rabbitmq-server
+	    redis-server memcached rabbitmq-server chromium fonts-dejavu-core
 	@.ci/quietly $(BIN)/python -m pip install --group dev
 	@.ci/quietly $(BIN)/python -m pip install --group mysql \
 	    || echo "mysqlclient cannot be built (see above): the tests on MariaDB will be skipped"

@@ -5,60 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.databases import MariaDB, PostgreSQL
-
-EXAMPLE = Path(__file__).resolve().parent.parent / "example"
-
-
-class Shop:
-    """The shop with databases of its own."""
-
-    def __init__(self, databases: Mapping[str, str]) -> None:
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DJANGO_", "SHOP_", "SMOKETEST_"))
-        } | dict(databases)
-
-    def manage(self, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run ``manage.py`` with the arguments in ``line``."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *shlex.split(line)],
-            check=False,
-            cwd=EXAMPLE,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-        )
-
-    def set_up(self) -> None:
-        """Make tables and load the fixtures."""
-        for alias, fixture in (("default", "shop"), ("analytics", "visits")):
-            for line in (f"migrate --database {alias}", f"loaddata --database {alias} {fixture}"):
-                ended = self.manage(f"{line} --verbosity 0")
-                assert ended.returncode == 0, ended.stderr
+from tests.shop import EXAMPLE, Shop
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    folder = tmp_path_factory.mktemp("shop")
-    shop = Shop(
-        {
-            "DATABASE_URL": f"sqlite:///{folder / 'shop.sqlite3'}",
-            "ANALYTICS_DATABASE_URL": f"sqlite:///{folder / 'analytics.sqlite3'}",
-        }
-    )
-    shop.set_up()
-    return shop
+    return Shop.on_sqlite(tmp_path_factory.mktemp("shop"))
 
 
 def test_shop_passes(shop: Shop) -> None:

@@ -150,7 +150,8 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
         ]
         if tests:
             groups = list(_classes(tests)) if label == "passed" else []
-            yield {"label": label, "title": title, "tests": tests, "groups": groups}
+            word = "warning" if label == "warned" and len(tests) == 1 else title.lower()
+            yield {"label": label, "title": title, "tests": tests, "groups": groups, "word": word}
 
 
 def _classes(tests: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

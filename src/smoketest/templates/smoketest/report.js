@@ -208,7 +208,7 @@
     const chip = (label, href, number, title) => made("li", { class: label },
       made("a", { href, "data-show": label }, made("b", {}, number), ` ${title}`));
     find("#counters").replaceChildren(chip("all", "#results", results.length, "all"),
-      ...listed.map(([label, title, of]) => chip(label, `#show=${label}`, of.length, title.toLowerCase())));
+      ...listed.map(([label, title, of]) => chip(label, `#show=${label}`, of.length, label === "warned" && of.length === 1 ? "warning" : title.toLowerCase())));
     find(".tools").hidden = !results.length;
     revealButtons();
   };
@@ -229,12 +229,12 @@
   const ask = async (signal) => {
     const query = new URLSearchParams(location.search);
     query.set("format", "ndjson");
-    query.set("progress", "1");
     query.delete("list");
     const response = await fetch(`${location.pathname}?${query}`, {
-      signal, cache: "no-store", credentials: "same-origin", headers: { "Cache-Control": "no-cache" },
+      signal, cache: "no-store", credentials: "same-origin",
+      headers: { "Accept": "application/vnd.django-smoketest.progress+x-ndjson", "Cache-Control": "no-cache" },
     });
-    if (!response.headers.get("Content-Type")?.startsWith("application/x-ndjson") || !response.ok) {
+    if (!response.headers.get("Content-Type")?.includes("x-ndjson") || !response.ok) {
       const said = (await response.text()).trim().split("\n").slice(0, 2).join(": ");
       throw new Error(`The run did not start (status ${response.status}). ${visible(said)}`);
     }
@@ -330,7 +330,7 @@
     if (!started) return;
     const passed = Math.max(0, (Date.now() - new Date(started.dateTime)) / 1000);
     const [size, unit] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].find(([length]) => passed >= length) || [1, "second"];
-    find("#ago").textContent = `(${counted(Math.floor(passed / size), unit)} ago)`;
+    find("#ago").textContent = passed < 5 ? "(just now)" : `(${counted(Math.floor(passed / size), unit)} ago)`;
     started.title = new Date(started.dateTime).toLocaleString();
   };
   const copy = async (button) => {

@@ -1,0 +1,75 @@
+"""Makes the pictures of the page for the README and the documentation.
+
+``python -m tests.screenshots`` (``make screenshots``) runs the example shop, well and
+with its photos missing, and writes ``docs/images/page-….png``. What differs from
+machine to machine, names and paths, is replaced on its way to the browser.
+"""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests import browsers
+from tests.projects import REPOSITORY
+from tests.shop import EXAMPLE, Shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Route
+
+IMAGES = REPOSITORY / "docs" / "images"
+LARGEST = 150_000
+"""Bytes of one picture."""
+
+WIDE: dict[str, Any] = {"viewport": {"width": 1000, "height": 860}}
+NARROW: dict[str, Any] = {"viewport": {"width": 375, "height": 760}, "device_scale_factor": 1.5}
+PHOTOS = str(EXAMPLE / "media")
+NO_PHOTOS = "/srv/shop/media"
+PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "page-pass": (PHOTOS, WIDE),
+    "page-fail": (NO_PHOTOS, WIDE),
+    "page-dark": (NO_PHOTOS, WIDE | {"color_scheme": "dark"}),
+    "page-narrow": (NO_PHOTOS, NARROW),
+}
+"""For each picture where the shop looks for its photos, and how the page is looked at."""
+
+
+def main() -> None:
+    """Make all of them."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, browsers.chromium() as browser:
+        folder = Path(name)
+        shop = Shop.on_sqlite(folder, RELEASE="9f1c2ab")
+        for picture, (photos, options) in PICTURES.items():
+            with browsers.served(shop, folder / "log", SHOP_MEDIA_ROOT=photos) as server:
+                url = f"http://127.0.0.1:{server.port}/smoketest/"
+                take(browser, url, IMAGES / f"{picture}.png", options)
+
+
+def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> None:
+    """Write a picture of what is at ``url``."""
+    headers = {"Authorization": f"Bearer {browsers.TOKEN}"}
+    context = browser.new_context(extra_http_headers=headers, **options)
+    page = context.new_page()
+    page.route("**/*", without_names)
+    page.goto(url)
+    page.screenshot(path=file)
+    context.close()
+    size = file.stat().st_size
+    if size > LARGEST:
+        raise SystemExit(f"{file} has {size} bytes, more than {LARGEST}.")
+    print(f"{file.relative_to(REPOSITORY)}: {size} bytes")
+
+
+def without_names(route: Route) -> None:
+    """Fetch the page, and replace the names and paths of this machine in it."""
+    response = route.fetch()
+    body = response.text().replace(str(EXAMPLE), "/srv/shop")
+    body = body.replace(f">{socket.gethostname()}<", ">web-1<")
+    route.fulfill(response=response, body=body)
+
+
+if __name__ == "__main__":
+    main()
