@@ -391,17 +391,24 @@ def test_a_run_that_was_stopped_is_logged_and_is_no_report_for_later_callers(
 
 
 @pytest.mark.usefixtures("shop", "sqlite")
-def test_an_error_of_the_engine_is_the_last_line(
-    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("error", "logged"), [(RuntimeError("the engine is broken"), True), (sharing.Busy(3), False)]
+)
+def test_what_goes_wrong_around_the_tests_is_the_last_line(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    logged: bool,
 ) -> None:
     def run(*args: Any, on_start: Callable[[list[str]], None], **values: Any) -> Report:
         on_start(["1"])
-        raise RuntimeError("the engine is broken")
+        raise error
 
     monkeypatch.setattr("smoketest.runner.run", run)
     (end,) = read(client.get(URL, headers=BEARER))
-    assert (end["status"], end["tests_errored"]) == ("FAIL", 1)
-    assert "could not be run or reported" in caplog.text
+    assert (end["status"], end["errored_tests"]) == ("FAIL", ["smoketest"])
+    assert ("could not be run or reported" in caplog.text) is logged
 
 
 # -- through real servers

@@ -145,6 +145,25 @@ class Late(SmokeTest):
     assert report.selected == 5
 
 
+def test_a_module_that_only_imports_its_tests_can_be_imported_later(make_app: MakeApp) -> None:
+    smoke = """
+        from pathlib import Path
+        path = Path(__file__).with_name("tried")
+        if not path.exists():
+            path.touch()
+            raise OSError("not up yet")
+        from shop.elsewhere import *
+    """
+    tests = STARTING.replace("up_after = 2", "up_after = 1")
+    make_app("shop", {"smoke.py": smoke, "elsewhere.py": tests})
+    report = run(10)
+    assert report.passed
+    assert sorted(labels(report)) == sorted(
+        one.replace("smoke", "elsewhere") for one in (ALWAYS, SERVICE, EXTRA)
+    )
+    assert report.selected == 3
+
+
 def test_a_module_that_has_no_test_when_it_loads_ends_the_wait(make_app: MakeApp) -> None:
     smoke = """
         from pathlib import Path

@@ -91,13 +91,16 @@ class Waiting:
         """Return the report in which what ran ``again`` has its new results."""
         new = list(map(self._marked, again.results))
         covered = {address for result in new for address in _addresses(result.id)}
+        complete = len(again.results) >= again.selected and not again.interrupted
         kept = [
             result
             for result in before.results
             if result.id not in covered
-            and not (_is_bad(result) and label_for(result.id) in covered)
+            and not (_is_bad(result) and (complete or label_for(result.id) in covered))
         ]
         results = sorted([*kept, *new], key=lambda result: _place(result.id, self._places))
+        if complete:  # what is missing even so was a module, and can be imported now
+            self._forget_all_but({result.id for result in results})
         return Report.from_results(
             results,
             selected=len(results) + len(list(self._missing(results))),
@@ -109,6 +112,9 @@ class Waiting:
             deadline=again.deadline,
             interrupted=again.interrupted,
         )
+
+    def _forget_all_but(self, ids: set[str]) -> None:
+        self._places = {one: place for one, place in self._places.items() if one in ids}
 
 
 def _is_bad(result: TestResult) -> bool:
