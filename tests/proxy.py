@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 
 class Proxy:
@@ -23,8 +23,9 @@ class Proxy:
         with ExitStack() as stack, suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                stack.enter_context(closing(client))
-                server = stack.enter_context(closing(socket.create_connection(self._server)))
+                stack.callback(_end, client)
+                server = socket.create_connection(self._server)
+                stack.callback(_end, server)
                 for end in (client, server):
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.connections += 1
@@ -52,6 +53,13 @@ class Proxy:
         """Take no more connections, and close those that are open."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+
+def _end(end: socket.socket) -> None:
+    # A socket that is only closed stays open for as long as a thread waits on it.
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
 
 
 @contextmanager
