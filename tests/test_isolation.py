@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import time
 import unittest
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from django.conf import settings
 from django.db import connection, connections, transaction
 from django.test.runner import DiscoverRunner
 
-from smoketest import SmokeTest, scheduling
+from smoketest import SmokeTest, isolation, scheduling
+from smoketest.exceptions import Refused
 from smoketest.options import Options
 from smoketest.results import Outcome, TestResult
 from tests.conftest import Outside
@@ -596,3 +598,23 @@ def test_wrapper_of_the_site_runs_only_in_the_transaction(vendor: str, outside: 
 
     passed(made(test_writes=test_writes))
     assert outside(NAMES) == []
+
+
+def test_a_connection_made_between_two_tests_is_refused_on_a_thread_of_the_engine(
+    vendor: str, outside: Outside
+) -> None:
+    """Connections are guarded as they are made, and here is no test to ask: only the thread."""
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        with isolation.guarded_thread(isolation.Limits()):
+            try:
+                Item.objects.create(name="between")
+            except Refused as error:
+                errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert "between two smoke tests" in str(errors[0])
+    assert outside("SELECT * FROM testapp_item") == []

@@ -137,6 +137,13 @@ def current() -> Session | None:
     return getattr(_current, "session", None)
 
 
+def _guard_here(wrapper: BaseDatabaseWrapper) -> None:
+    """Guard a connection that was made on this thread, where a session is open."""
+    session = current()
+    if session is not None:
+        session.guard([wrapper])
+
+
 def refuse_nested_run() -> None:
     """Raise ``Refused`` inside a smoke test."""
     if scope.current() is not None:
@@ -154,9 +161,9 @@ def guarded_thread(
 
     ``deadline`` is when all of it must be over, on the monotonic clock.
     """
-    threads.install()
+    threads.install(_guard_here)
     session = Session(limits, deadline, lender)
-    session.guard(usable_connections())
+    session.guard(connections.all(initialized_only=True))  # the others as they are made
     _current.session = session
     try:
         yield session
@@ -208,9 +215,9 @@ class Rollback:
         session: Session | None = getattr(_current, "session", None)
         self._own = session is None
         if session is None:
-            threads.install()
+            threads.install(_guard_here)
             session = _current.session = Session(Limits())
-            session.guard(usable_connections())
+            session.guard(connections.all(initialized_only=True))
         self._session = session
         if session.frames:
             self.states = {c: c.transaction_state() for c in session.connections}

@@ -27,15 +27,19 @@ from . import scope
 _installing = threading.Lock()
 
 
-def install() -> None:
-    """Put the hooks in place, once in the life of the process."""
+def install(guard: Callable[[BaseDatabaseWrapper], None]) -> None:
+    """Put the hooks in place, once in the life of the process.
+
+    ``guard`` is called with each connection that code outside of any other thread of a
+    test makes, and guards it where its thread is the engine's.
+    """
     with _installing:
         stock = type(connections)
         if not hasattr(stock, "_knows_smoke_tests"):
             fields = {
                 "_knows_smoke_tests": True,
                 "__getitem__": _looking_up(stock.__getitem__),
-                "create_connection": _creating(stock.create_connection),
+                "create_connection": _creating(stock.create_connection, guard),
             }
             connections.__class__ = type(stock.__name__, (stock,), fields)
             BaseDatabaseWrapper.connect = _connecting(BaseDatabaseWrapper.connect)  # type: ignore[method-assign, assignment]
@@ -57,13 +61,15 @@ def _looking_up(stock: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
     return look_up
 
 
-def _creating(stock: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+def _creating(
+    stock: Callable[[Any, str], Any], guard: Callable[[BaseDatabaseWrapper], None]
+) -> Callable[[Any, str], Any]:
     @wraps(stock)
     def create_in_scope(self: Any, alias: str) -> Any:
         wrapper = stock(self, alias)
         own = scope.current()
-        if own is not None and own.is_on_its_own_thread():
-            own.guard(wrapper)  # the test has deleted the one that was there
+        if own is None or own.is_on_its_own_thread():
+            guard(wrapper)
         return wrapper
 
     return create_in_scope
