@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
@@ -19,7 +22,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from smoketest import renderers, sharing
+from smoketest import conf, query, renderers, selection, sharing
 from smoketest.query import PARAMETERS
 from smoketest.views import HEADERS
 from tests.conftest import MakeApp
@@ -55,6 +58,16 @@ SMOKE = '''
         def test_good(self):
             """A pass."""
 '''
+
+CROWD = """
+    import threading
+    from smoketest import SmokeTest
+    go_on = threading.Event()
+
+    class CrowdTest(SmokeTest):
+        def test_it(self):
+            self.assertTrue(go_on.wait(30))
+"""
 
 SUPPRESSED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 usual = examples(max_examples=150, deadline=None, suppress_health_check=SUPPRESSED)
@@ -239,3 +252,58 @@ def test_no_request_of_thousands_gets_anything_but_a_report(said: Any, share: in
 def test_no_message_of_thousands_breaks_a_report_or_tells_a_secret(said: Any, share: int) -> None:
     formats = st.sampled_from(renderers.formats())
     nightly(given(secret_texts, ways, formats)(lambda m, w, f: say(said, m, w, f)))()
+
+
+# -- what the page on safety says that a stranger can cause at worst
+
+SAFETY = Path(__file__).parent.parent / "docs" / "explanation" / "safety.md"
+
+
+def stated() -> dict[str, float]:
+    """The numbers of the table, by what they count."""
+    _, _, section = SAFETY.read_text().partition("## What an anonymous caller can cause at worst")
+    rows = re.findall(r"(?m)^\| (.+?) \| (\d+) \|", section)
+    return {what: float(number) for what, number in rows}
+
+
+def test_the_worst_that_the_documentation_states_is_what_the_code_allows() -> None:
+    defaults = {setting.name: setting.default for setting in conf.SETTINGS}
+    assert stated() == {
+        "runs at the same time": 1,
+        "seconds that a run takes": defaults["SMOKETEST_DEADLINE"],
+        "seconds that a test takes": defaults["SMOKETEST_TIMEOUT"],
+        "tests at the same time": defaults["SMOKETEST_PARALLEL"],
+        "connections to one database": defaults["SMOKETEST_MAX_CONNECTIONS"],
+        "seconds that a test waits for a lock of the site": defaults["SMOKETEST_LOCK_TIMEOUT"],
+        "reports kept in memory": sharing.MOST_KEPT,
+        "characters of `Accept` that are read": renderers._LONGEST_HEADER,
+        "characters of a wrong word that are repeated": selection._LONGEST,
+    }
+    assert selection._LONGEST == query._LONGEST == renderers._LONGEST_NAME
+
+
+def test_a_hundred_strangers_at_once_cause_one_run(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "smoketest")
+    make_app("crowd", {"smoke.py": CROWD})
+    go_on = import_module("crowd.smoke").go_on
+
+    def ask() -> int:
+        return Client().get("/smoketest/").status_code
+
+    with ThreadPoolExecutor(100) as pool:
+        answers = [pool.submit(ask) for _ in range(100)]
+        until(lambda: sharing._sharing._flight is not None)
+        until(lambda: sharing._sharing._flight.awaited == 99)  # type: ignore[union-attr]
+        go_on.set()
+        assert [answer.result(30) for answer in answers] == [200] * 100
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return when ``condition`` holds; the threads that it waits for say so nowhere else."""
+    patience = monotonic() + 30
+    while not condition():
+        assert monotonic() < patience
+        sleep(0.005)
