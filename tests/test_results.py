@@ -253,3 +253,11 @@ def test_unknown_outcome_is_refused() -> None:
 def test_unknown_detail_is_refused() -> None:
     with pytest.raises(ValueError, match="gossip"):
         Report.from_dict({**report_of(PASSED).to_dict(), "detail": "gossip"})
+
+
+def test_run_without_a_test_that_came_to_its_end_does_not_pass() -> None:
+    """An optional test fails no run; one that never started proves nothing either."""
+    cut_off = TestResult(id="a.T.test", outcome=Outcome.ERRORED, optional=True, cut_off=True)
+    report = Report.from_results([cut_off], selected=1)
+    assert not report.passed
+    assert report.exit_status == 3

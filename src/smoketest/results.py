@@ -180,7 +180,7 @@ class Report:
         results = tuple(results)
         counts = Counts.of(results)
         passed = (
-            counts.run > 0
+            any(result.outcome is not Outcome.SKIPPED and not result.cut_off for result in results)
             and not counts.failed
             and not counts.errored
             and len(results) >= selected
