@@ -86,9 +86,12 @@ def postgresql() -> Iterator[Server]:
 
 
 @contextmanager
-def mariadb() -> Iterator[Server]:
-    """A MariaDB server, for as long as the block lasts. Raises Unavailable."""
-    if "SMOKETEST_TEST_MARIADB" in os.environ:
+def mariadb(*options: str) -> Iterator[Server]:
+    """A MariaDB server, for as long as the block lasts. Raises Unavailable.
+
+    With `options` it is always one of our own.
+    """
+    if "SMOKETEST_TEST_MARIADB" in os.environ and not options:
         yield _named_by("SMOKETEST_TEST_MARIADB", 3306)
         return
     install, mariadbd = _find("MariaDB", "mariadb-server", "mariadb-install-db", "mariadbd")
@@ -104,6 +107,7 @@ def mariadb() -> Iterator[Server]:
         command += ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder / 'socket'}"]
         command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"]
         command += ["--skip-name-resolve", "--character-set-server=utf8mb4"]
+        command += options
         with process(command, folder / "log", "ready for connections", "KILL"):
             yield Server("127.0.0.1", port, USER, "")
 

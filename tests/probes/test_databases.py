@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from tests.conftest import Databases, Outside
+from tests import servers
+from tests.conftest import Databases, Outside, reachable
 from tests.databases import pointed_at
 from tests.probes.running import outcomes
 
@@ -56,6 +57,17 @@ def test_read_only_database_cannot_be_written_to(postgresql: Databases) -> None:
         got = outcomes("Databases", aliases=["other"])
     assert got["test_write_other"].startswith("failed: Database 'other' cannot be written to: ")
     assert got["test_answer_other"] == "passed"
+
+
+def test_read_only_mariadb_cannot_be_written_to(mysql: Databases) -> None:
+    with reachable(servers.mariadb("--read-only")) as server:
+        where = {"HOST": server.host, "PORT": str(server.port), "NAME": "information_schema"}
+        with changed(mysql, **where):
+            got = outcomes("Databases", aliases=["other"])
+    assert got["test_write_other"].startswith(
+        "failed: Database 'other' cannot be written to: the server is read-only."
+    )
+    assert got["test_clock_other"] == "passed"
 
 
 def test_read_only_file_cannot_be_written_to(sqlite: Databases) -> None:

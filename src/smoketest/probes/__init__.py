@@ -27,6 +27,7 @@ from .status_pages import StatusPages
 from .storages import Storages
 from .subjects import Probe
 from .system_checks import SystemChecks
+from .tasks import Tasks
 
 __all__ = [
     "Admin",
@@ -53,6 +54,7 @@ __all__ = [
     "StatusPages",
     "Storages",
     "SystemChecks",
+    "Tasks",
 ]
 
 # The address of their tests is the one that they are imported from.
