@@ -15,6 +15,8 @@ _LOGGED = frozenset({Outcome.FAILED, Outcome.ERRORED})
 def log_report(report: Report) -> None:
     """Log one WARNING for each test that failed or errored, then one INFO for the run.
 
+    A run that somebody ended gets a WARNING of its own.
+
     An optional test's failure is logged as well, under the word ``warned``. Nothing is
     left out, so the report has to be cleansed before.
     """
@@ -22,6 +24,12 @@ def log_report(report: Report) -> None:
         if result.outcome in _LOGGED:
             _log_result(result)
     counts = report.counts
+    if report.interrupted:
+        logger.warning(
+            "The run was interrupted before its end: %d of %d tests have a result.",
+            len(report.results),
+            report.selected,
+        )
     logger.info(
         "%s: %d passed, %d failed, %d errored, %d warned, %d skipped in %.3f s",
         report.status,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from . import client, isolation, timeouts
+from . import client, isolation, stopping, timeouts
 from .options import Options
 from .recorder import Problem, Recorder
 from .results import Outcome, TestResult
@@ -34,10 +34,14 @@ class Stopped(Exception):
     ``on_result`` may raise it, once: what runs beside is cut off, and reported too.
     """
 
-    def __init__(self, why: str, *, account_for_rest: bool = False) -> None:
+    def __init__(
+        self, why: str, *, account_for_rest: bool = False, interrupts: bool = False
+    ) -> None:
         super().__init__(why)
         self.account_for_rest = account_for_rest
         """Whether the tests that have not started get a result that says so."""
+        self.interrupts = interrupts
+        """Whether it is none of the run's own reasons."""
 
 
 def execute(
@@ -65,6 +69,7 @@ def carry_out(schedule: Schedule) -> tuple[list[TestResult], bool]:
     try:
         schedule.run()
     except Stopped as stopped:
+        interrupted = stopped.interrupts
         schedule.stop(stopped)
     except KeyboardInterrupt:
         interrupted = True
@@ -195,6 +200,8 @@ class ThreadedSchedule(Schedule):
         """Workers that have ended, and ``None`` for anything else to look at."""
         self._wakes_at = 0.0
         self._is_awake = True
+        self._looks_again_at = monotonic() + stopping.INTERVAL
+        self._stops_at = math.inf
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
@@ -281,7 +288,9 @@ class ThreadedSchedule(Schedule):
         self._look_at_the_clock()
 
     def _time_to_wait(self) -> float:
-        return 0.0 if self._delivered else max(0.0, self._wakes_at - monotonic())
+        if self._delivered:
+            return 0.0
+        return min(max(0.0, self._wakes_at - monotonic()), stopping.INTERVAL)
 
     def _under_way(self) -> list[tuple[Worker, timeouts.Stretch]]:
         pairs = [(worker, worker.stretch) for worker in self._workers]
@@ -315,11 +324,20 @@ class ThreadedSchedule(Schedule):
         now = monotonic()
         if now >= self.deadline:
             raise self.deadline_reached()
+        if now >= self._looks_again_at:
+            self._look_at_the_process(now)
         for worker, stretch in self._under_way():
             if now >= stretch.expires and self._take(stretch):
                 self._cut_off(worker, stretch, over_its_limit(stretch))
                 if self.waiting:
                     self._start_worker()
+
+    def _look_at_the_process(self, now: float) -> None:
+        """End the run where the process is about to end."""
+        self._looks_again_at = now + stopping.INTERVAL
+        self._stops_at = min(self._stops_at, now + stopping.seconds_left())
+        if now >= self._stops_at:
+            raise Stopped("The process was told to stop", interrupts=True)
 
     # -- ending what does not end
 

@@ -1,0 +1,132 @@
+"""A process that is told to stop, in the middle of a run: what the caller and the databases see."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from smoketest import stopping
+from tests.conftest import Outside
+from tests.projects import SERVERS, Project, Served
+from tests.test_hangs import sessions, settled
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path, "SMOKETEST_TIMEOUT = 60\nSMOKETEST_DEADLINE = 60")
+    os.mkfifo(tmp_path / "writes")
+    project.smoke(f"""
+        import threading
+        from smoketest import SmokeTest
+        from tests.testapp.models import Item
+
+        class T(SmokeTest):
+            def test_hangs_after_a_write(self):
+                Item.objects.create(name="new")
+                open({str(tmp_path / "writes")!r}, "w").close()
+                threading.Event().wait()
+    """)
+    return project
+
+
+class Caller(threading.Thread):
+    """Asks a server for a report; has one, or ``None`` where the connection broke."""
+
+    def __init__(self, served: Served) -> None:
+        super().__init__()
+        self.report: dict[str, Any] | None = None
+        self._served = served
+
+    def run(self) -> None:
+        try:
+            self.report = json.loads(self._served.get("/smoketest/?format=json")[1])
+        except (OSError, HTTPException):
+            self.report = None
+
+
+@contextmanager
+def in_the_middle_of_a_run(server: str, project: Project) -> Iterator[tuple[Served, Caller]]:
+    with project.served_by(server) as served:
+        caller = Caller(served)
+        caller.start()
+        (project.folder / "writes").open().close()  # returns when the test opens it
+        try:
+            yield served, caller
+        finally:
+            served.kill()
+            caller.join()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("vendor", ["postgresql"], indirect=True)
+def test_a_server_that_is_told_to_stop_ends_the_run_and_leaves_nothing(
+    server: str, vendor: str, project: Project, outside: Outside
+) -> None:
+    begin = monotonic()
+    with in_the_middle_of_a_run(server, project) as (served, caller):
+        served.process.terminate()
+        caller.join()
+        served.process.wait(timeout=50)
+        assert settled(lambda: sessions(vendor, outside) == 0)
+    assert monotonic() - begin < 55  # not the deadline of 60 s
+    assert outside("SELECT name FROM testapp_item") == []
+    assert caller.report is not None
+    (result,) = caller.report["results"]
+    assert "The process was told to stop while it was running" in result["message"]
+    assert "threading.Event().wait()" in result["traceback"]
+    assert "The run was interrupted before its end: 1 of 1 tests" in served.log()
+
+
+def test_a_worker_that_is_killed_leaves_nothing(
+    vendor: str, project: Project, outside: Outside
+) -> None:
+    with in_the_middle_of_a_run("gunicorn", project) as (served, caller):
+        for worker in served.workers():
+            os.kill(worker, signal.SIGKILL)
+        caller.join()
+        assert caller.report is None
+        assert settled(lambda: sessions(vendor, outside) == 0)
+        assert outside("SELECT name FROM testapp_item") == []
+        outside("INSERT INTO testapp_item (name) VALUES ('new')")  # no lock is left
+
+
+def test_a_process_without_a_server_is_not_told_to_stop() -> None:
+    assert stopping.seconds_left() == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("remembers", "seconds"),
+    [
+        ({"alive": True}, float("inf")),
+        ({"alive": False}, stopping.GRACE),
+        ({"should_exit": False}, float("inf")),
+        ({"should_exit": True}, stopping.GRACE),
+        ({}, float("inf")),
+    ],
+)
+def test_the_object_of_the_handler_knows(
+    monkeypatch: pytest.MonkeyPatch, remembers: dict[str, bool], seconds: float
+) -> None:
+    owner = SimpleNamespace(**remembers)
+    handler = SimpleNamespace(__self__=owner)
+    monkeypatch.setattr(signal, "getsignal", lambda number: handler)
+    assert stopping.seconds_left() == seconds
+
+
+def test_when_the_main_thread_has_ended_no_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Thread(target=lambda: None)
+    ended.start()
+    ended.join()
+    monkeypatch.setattr(threading, "main_thread", lambda: ended)
+    assert stopping.seconds_left() == 0
