@@ -15,9 +15,13 @@ def test_name_that_resolves_passes() -> None:
 
 
 def test_name_that_nobody_has_fails() -> None:
-    # A label of more than 63 letters is refused before a server is asked.
     [outcome] = outcomes("Names", names=["nobody.invalid"]).values()
     assert outcome.startswith("failed: nobody.invalid does not resolve: gaierror: ")
+
+
+def test_name_that_nobody_can_have_fails() -> None:
+    [outcome] = outcomes("Names", names=[f"{'a' * 64}.example"]).values()
+    assert "does not resolve: UnicodeError: " in outcome
 
 
 def test_other_address_than_expected_fails() -> None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.test import override_settings
 
-from tests.conftest import Databases, Outside
+from tests.conftest import Outside
 from tests.probes.running import outcomes, run
 from tests.settings import INSTALLED_APPS
 
@@ -18,8 +18,9 @@ CONTEXT = "django.contrib.{}.context_processors.{}"
 
 
 @pytest.fixture(autouse=True)
-def site(sqlite: Databases, tmp_path: Path) -> Iterator[Path]:
-    """The site, with one static and one uploaded file."""
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """The site, with one static and one uploaded file; on SQLite, if the test does not say."""
+    request.getfixturevalue("vendor" if "vendor" in request.fixturenames else "sqlite")
     for name in ("static/a.css", "media/photo.jpg"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
@@ -130,7 +131,7 @@ def test_pages_without_pages_is_an_error() -> None:
     assert "it is abstract, so it needs attributes" in str(with_class)
 
 
-def test_admin_pages_are_rendered_and_nothing_is_left(outside: Outside) -> None:
+def test_admin_pages_are_rendered_and_nothing_is_left(vendor: str, outside: Outside) -> None:
     caches["default"].clear()
     got = outcomes("Admin", site="tests.probes.site.site")
     assert {name: why for name, why in got.items() if "auth_User" not in name} == {

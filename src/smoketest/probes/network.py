@@ -25,7 +25,9 @@ class Names(Probe):
     def check_name(self, name: str) -> None:
         """The name resolves."""
         with self.explained(
-            f"{name} does not resolve", "Look at the name, /etc/resolv.conf and its DNS.", OSError
+            f"{name} does not resolve",
+            "Look at the name, /etc/resolv.conf and its DNS.",
+            (OSError, UnicodeError),
         ):
             found = {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
         expected = self.names[name] if isinstance(self.names, Mapping) else ()

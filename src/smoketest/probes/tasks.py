@@ -34,9 +34,10 @@ class Tasks(Probe):
     """Each backend of Django's tasks can be used, and each task named comes back.
 
     For Django 6.0 and later, and for ``django-tasks`` before. A task is put into its queue
-    by a process of its own (``sys.executable``, with ``DJANGO_SETTINGS_MODULE``), because what this one writes to a database is rolled
-    back and no worker would see it. That is not undone, so name tasks that change nothing.
-    One that no worker takes stays in its queue.
+    by a process of its own (``sys.executable``, with ``DJANGO_SETTINGS_MODULE``), because
+    what this one writes to a database is rolled back and no worker would see it. That is
+    not undone, so name tasks that change nothing. One that no worker takes stays in its
+    queue.
     """
 
     _leaves = "with `tasks`: what these do, their results, and those that no worker takes"
