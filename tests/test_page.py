@@ -486,6 +486,23 @@ def test_a_lost_connection_says_so_and_keeps_the_old_result(
         assert (header(page), results(page), shown(page)) == before
 
 
+def test_who_sees_the_verdict_only_sees_it_change(opened: Open, tmp_path: Path) -> None:
+    project = Project(tmp_path, "SMOKETEST_ANONYMOUS = 'verdict'")
+    project.smoke(WAITING.replace("pass", "self.assertFalse(Path('wrong').exists())"))
+    (tmp_path / "may_end").touch()
+    with project.served_by("gunicorn") as server:
+        page = opened(url(server), trusted=False)
+        assert header(page) == ["PASS", "PASS", "PASS"]
+        assert results(page) == "Thesmoketestsofthissitepassed."
+        (tmp_path / "wrong").touch()
+        run_again(page)
+        assert header(page) == ["FAIL", "FAIL", "FAIL"]
+        said = results(page)
+        assert browsers.violations(page) == []
+        page.reload()
+        assert results(page) == said == "Thesmoketestsofthissitedidnotpass."
+
+
 def test_a_run_that_is_refused_says_why_and_keeps_the_old_result(site: Site, opened: Open) -> None:
     page = opened(site.url)
     page.evaluate("history.replaceState(null, '', '?tag=no-such-tag')")

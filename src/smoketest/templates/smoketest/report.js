@@ -183,7 +183,7 @@
     document.title = end.status + words;
     find(`#icon-${other}`).rel = "alternate";
     find(`#icon-${end.status}`).rel = "icon";
-    find("#remarks").replaceChildren();
+    if (end.tests_run) find("#remarks").replaceChildren();
   };
   const showFacts = (end) => {
     const facts = { Release: end.release, Node: end.node, Process: end.pid, Took: seconds(end.duration || 0) };
@@ -200,7 +200,14 @@
     if (end.cached) find("#remarks").append(made("p", {}, `This is the report of a run that ended ${end.age.toFixed(1)} s ago.`));
     tellTime();
   };
-  const showResults = (results) => {
+  const showResults = (results, passed) => {
+    if (!results.length) {
+      for (const section of all("#results section:has(.test)")) section.remove();
+      find("#results > p")?.remove();
+      const sentence = `The smoke tests of this site ${passed ? "passed" : "did not pass"}.`;
+      if (!find("#results > *")) find("#results").append(made("p", {}, sentence));
+      return;
+    }
     const slowest = Math.max(0, ...results.map((result) => result.duration));
     const main = find("#results");
     const listed = LABELS.map(([label, title]) => [label, title, results.filter((result) => labelOf(result) === label)]).filter(([, , of]) => of.length);
@@ -313,7 +320,7 @@
     }
     showVerdict(run.end);
     showFacts(run.end);
-    showResults(inOrder(run));
+    showResults(inOrder(run), run.end.status === "PASS");
     filter();
     say(document.title);
   };
