@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from tests.projects import Served, _free_port
+from tests.projects import Served
+from tests.servers import free_port
 from tests.shop import EXAMPLE, Shop
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def chromium() -> Iterator[Browser]:
 @contextmanager
 def served(shop: Shop, log: Path, **environment: str) -> Iterator[Served]:
     """Serve the example shop as one would in production, until the block ends."""
-    port = _free_port()
+    port = free_port()
     with log.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", *SERVER.split(), "--bind", f"127.0.0.1:{port}", "config.wsgi"],
