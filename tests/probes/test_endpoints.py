@@ -110,6 +110,13 @@ def test_header_is_sent_from_a_setting_and_not_shown(web: Web) -> None:
     assert "hunter2" not in outcome
 
 
+def test_header_that_cannot_be_sent_is_not_shown(web: Web) -> None:
+    endpoint = {"url": web.url(), "headers": {"Authorization": "Bearer hunter2\0"}}
+    outcome = probed(endpoint)
+    assert "does not answer: LocalProtocolError: Illegal header value b'…'" in outcome
+    assert "hunter2" not in outcome
+
+
 def test_unknown_key_is_an_error_with_a_near_match() -> None:
     outcome = probed({"url": "https://example.com/", "contain": "x"})
     assert "has the key 'contain', which the probe does not know." in outcome

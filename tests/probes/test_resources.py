@@ -52,6 +52,11 @@ def test_disk_without_inodes_fails(full: Path) -> None:
     assert inodes.startswith(f"failed: {full} has 0 inodes free of 100.")
 
 
+def test_file_system_without_a_number_of_inodes_passes() -> None:
+    got = outcomes("Disk", path="/proc", min_free=0, min_free_inodes=1000)
+    assert got["test_inodes_proc"] == "passed"
+
+
 def test_disk_that_is_not_there_fails(tmp_path: Path) -> None:
     got = outcomes("Disk", path=tmp_path / "gone")
     start = f"failed: {tmp_path}/gone cannot be looked at: FileNotFoundError: "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import unittest
 from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from smoketest.probes.subjects import reason
 from tests.conftest import MakeApp
 from tests.probes.running import outcomes
 
+FOLDER = Path(probes.__file__).parent
 LOCMEM = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 
 
@@ -145,6 +149,34 @@ def test_reason_is_one_line_without_secrets(said: str, told: str) -> None:
     assert reason(OSError(said), ["hunter2", None, ""]) == f"OSError: {told}"
 
 
+def test_failure_shows_no_secret_in_its_traceback_either() -> None:
+    class Leaky(Numbers):
+        numbers = (1,)
+
+        def check_value(self, number: Any) -> None:
+            with self.explained("It leaks", "Mend it.", OSError, ["hunter2"]):
+                raise OSError(f"{'hunter'}2 is the key")
+
+    result = unittest.TestResult()
+    unittest.TestLoader().loadTestsFromTestCase(Leaky).run(result)
+    [(_, told)] = result.failures
+    assert "It leaks: OSError: … is the key. Mend it." in told
+    assert "hunter2 is the key" not in told
+
+
+def test_error_of_another_kind_is_not_explained() -> None:
+    class Wrong(Numbers):
+        numbers = (1,)
+
+        def check_value(self, number: Any) -> None:
+            with self.explained("It leaks", "Mend it.", OSError):
+                raise LookupError("lost")
+
+    result = unittest.TestResult()
+    unittest.TestLoader().loadTestsFromTestCase(Wrong).run(result)
+    assert [told.splitlines()[-1] for _, told in result.errors] == ["LookupError: lost"]
+
+
 def test_reason_without_words_is_the_type() -> None:
     assert reason(TimeoutError()) == "TimeoutError"
 
@@ -154,3 +186,14 @@ def test_every_probe_promises_and_limits_itself() -> None:
         cls = getattr(probes, name)
         assert cls.__doc__, name
         assert 0 < cls.timeout < Options().timeout, name
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_every_attribute_says_what_it_means(path: Path) -> None:
+    """The reference is made from these docstrings."""
+    for cls in ast.parse(path.read_text()).body:
+        if isinstance(cls, ast.ClassDef) and cls.name in probes.__all__:
+            for statement, following in pairwise([*cls.body, ast.Pass()]):
+                if isinstance(statement, ast.AnnAssign) and cls.name != "Probe":
+                    meaning = ast.get_docstring(ast.Module([following], []))
+                    assert meaning, ast.unparse(statement)

@@ -116,7 +116,8 @@ def reason(error: BaseException, secrets: Iterable[str | None] = ()) -> str:
     """Return the type and the words of ``error`` on one line, without ``secrets``."""
     text = " ".join(str(error).split()).rstrip(".")
     for secret in filter(None, secrets):
-        text = text.replace(secret, "…")
+        for told in (secret, repr(secret)[1:-1]):  # a library may repeat what it got by repr()
+            text = text.replace(told, "…")
     text = without_credentials(text)[:_LONGEST]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
