@@ -103,7 +103,7 @@ class Project:
     @contextmanager
     def served_by(self, server: str) -> Iterator[Served]:
         """Serve it with one of :data:`SERVERS` until the block ends."""
-        port = _free_port()
+        port = free_port()
         log = self.folder / f"{server}.log"
         with log.open("w") as file:
             process = subprocess.Popen(
@@ -165,7 +165,7 @@ class Served:
         self.process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

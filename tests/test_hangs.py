@@ -69,7 +69,7 @@ def results(report: dict[str, Any]) -> dict[str, Any]:
 
 def is_before_fixture(one: dict[str, Any]) -> bool:
     """Whether it is the test that passed before its class's tearDownClass hung."""
-    return one["id"] == "shop.smoke.in_tear_down_class.test_it"
+    return bool(one["id"] == "shop.smoke.in_tear_down_class.test_it")
 
 
 @pytest.mark.usefixtures("sqlite")
