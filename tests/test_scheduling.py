@@ -502,6 +502,20 @@ def test_failfast_starts_nothing_after_the_first_failure(
     assert report.exit_status == 1
 
 
+def test_failfast_ends_the_run_at_a_test_that_is_cut_off() -> None:
+    over = threading.Event()
+
+    class HangingTest(SmokeTest):
+        test_1 = timeout(0.05)(optional(lambda self: over.wait()))
+        test_2 = test_3 = timeout(0.05)(lambda self: over.wait())
+
+    try:
+        report = run(HangingTest, parallel=1, failfast=True)
+    finally:
+        over.set()
+    assert outcomes(report) == ["test_1 warned", "test_2 errored"]
+
+
 @pytest.mark.parametrize("inline", [False, True])
 def test_failfast_ends_a_class_with_fixtures_in_the_middle(
     monkeypatch: pytest.MonkeyPatch, inline: bool

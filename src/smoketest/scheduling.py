@@ -328,7 +328,8 @@ class ThreadedSchedule(Schedule):
             self._look_at_the_process(now)
         for worker, stretch in self._under_way():
             if now >= stretch.expires and self._take(stretch):
-                self._cut_off(worker, stretch, over_its_limit(stretch))
+                for result in self._cut_off(worker, stretch, over_its_limit(stretch)):
+                    self.check_for_failfast(result)
                 if self.waiting:
                     self._start_worker()
 
@@ -348,21 +349,24 @@ class ThreadedSchedule(Schedule):
 
     def _cut_off(
         self, worker: Worker, stretch: timeouts.Stretch, message: str, by_run: bool = False
-    ) -> None:
+    ) -> list[TestResult]:
         """Give the verdict on what ``worker`` does, and let it go; its other tests wait again."""
         self._workers.discard(worker)
         problem = Problem(Outcome.ERRORED, message, stretch.stack(), "", 0)
         runner = worker.let_go(stretch)
         rest = runner.rest()
         stopped = [item for item in rest if item[1] is stretch.subject] or rest
-        for number, test in stopped:
-            result = stretch.result(test, problem, timed_out=True, cut_off=by_run)
-            self.keep((number, 0), result)
+        verdicts = [((number, 0), stretch.result(test, problem)) for number, test in stopped]
         if not stopped:
             place, result, _ = runner.late_delivery(problem)
-            self.keep(place, stretch.timed(result, timed_out=True, cut_off=by_run))
+            verdicts = [(place, result)]
+        results = []
+        for place, verdict in verdicts:
+            results.append(stretch.timed(verdict, timed_out=True, cut_off=by_run))
+            self.keep(place, results[-1])
         if left := [item for item in rest if item not in stopped]:
             self.waiting.appendleft(Unit(left, fixtures=runner.unit.fixtures))
+        return results
 
     def stop(self, stopped: Stopped) -> None:
         """Cut off what runs, and account for what has not started."""
