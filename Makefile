@@ -19,11 +19,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?=
+# Most tests wait for a process or a server: more of them than processors.
+WORKERS ?= -n3 --dist=loadfile
 
 .PHONY: test demo slow lint format types build docs matrix bench screenshots servers clean
 
 test: .venv/develop
-	@PYTHONDEVMODE=1 $(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
+	@PYTHONDEVMODE=1 $(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term $(TESTS)
 
 slow: .venv/develop
 	@PYTHONDEVMODE=1 $(BIN)/python -m pytest -m slow $(TESTS)

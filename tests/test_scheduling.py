@@ -569,6 +569,8 @@ INTERRUPTED = """
     import signal, sys, threading
     import django
     django.setup()
+    # A process that a script starts in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from smoketest import SmokeTest, runner, scheduling
     from smoketest.options import Options
     from time import monotonic
