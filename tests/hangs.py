@@ -250,6 +250,7 @@ class regular_expression(SmokeTest):
         re.match("(a+)+$", "a" * length + "b")
 
 
+@tag("hang")
 class harmless(SmokeTest):
     def test_it(self): pass
 '''

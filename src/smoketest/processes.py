@@ -170,6 +170,7 @@ class _Child:
         self.status: int | None = None
         """Its exit status, or the negative number of a signal; ``None`` while it runs."""
         self._unread = b""
+        self._has_been_asked = False
         self._events, out = os.pipe()
         self._stacks, stacks = os.pipe()
         _flush()
@@ -218,7 +219,9 @@ class _Child:
 
     def quit(self) -> None:
         """Ask it to print its stacks and to end, which even a loop in C does."""
-        os.kill(self._pid, signal.SIGQUIT)
+        if not self._has_been_asked:  # a second signal would end it in the middle of the first
+            self._has_been_asked = True
+            os.kill(self._pid, signal.SIGQUIT)
 
     def kill(self) -> str:
         """End it and all that it has started; return its stacks as faulthandler prints them."""
