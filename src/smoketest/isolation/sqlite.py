@@ -28,8 +28,7 @@ class SQLiteGuard(GuardedConnection):
     """What is changed for a test, as it was before."""
 
     def _smoke_begin(self) -> None:
-        session = self._smoke_session
-        patience = min(session.limits.lock_timeout, session.remaining())
+        patience = min(self._smoke_session.limits.lock_timeout, self._smoke_remaining())
         # interrupt() does not wake a statement that waits for a lock; this ends it.
         self._smoke_set_pragmas(busy_timeout=int(1000 * patience))
         if self._smoke_read_only:
