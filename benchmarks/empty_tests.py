@@ -1,8 +1,9 @@
 """What the engine costs: tests that do nothing, through the command and through plain unittest.
 
-Both run in a process of their own that begins in the same way (Python, Django, the
-settings, the apps), one beside the other in every round, so that a busy machine slows
-both. Printed are medians over the rounds, and medians of the ratios of each round:
+Ours runs with 16 threads, and once more with one (*serial*). Each runs in a process of its
+own that begins in the same way (Python, Django, the settings, the apps), one beside the
+other in every round, so that a busy machine slows all. Printed are medians over the rounds,
+and medians of the ratios of each round:
 
 - *process*: the whole process, as a deploy script waits for it, in seconds
 - *inside*: finding and running the tests, as the process itself measures it, in
@@ -27,7 +28,11 @@ from time import perf_counter
 SIZES = (1_000, 10_000)
 TESTS_IN_A_CLASS = 10
 ROUNDS = 7
-PROGRAMS = {"plain": ["plain"], "smoketest": ["smoketest", "--format", "text"]}
+PROGRAMS = {
+    "plain": ["plain"],
+    "smoketest": ["smoketest", "--format", "text"],
+    "serial": ["smoketest", "--format", "text", "--parallel", "1"],
+}
 """The arguments for ``manage.py``; ``plain`` is a command of the project below."""
 
 PROJECT = {
@@ -85,7 +90,8 @@ def main() -> None:
         print(f"{name:12}{size:>8,}    {process:>10.3f} s{inside:>10.1f} µs/test")
     print()
     for size in SIZES:
-        compare(f"smoketest / plain, {size:,}", samples["smoketest", size], samples["plain", size])
+        for name in ("smoketest", "serial"):
+            compare(f"{name} / plain, {size:,}", samples[name, size], samples["plain", size])
     few, many = SIZES
     compare(f"smoketest, {many:,} / {few:,}", samples["smoketest", many], samples["smoketest", few])
 
