@@ -585,16 +585,19 @@ def test_callers_connection_from_a_pool_goes_back_to_it(postgresql: Any, outside
 def test_wrapper_of_the_site_runs_only_in_the_transaction(vendor: str, outside: Outside) -> None:
     """What an audit log writes as it sees a query is rolled back with the test."""
 
+    audited: list[str] = []
+
     def audit(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if "audit" not in sql and not sql.startswith(("SELECT", "SET")):
+            audited.append(sql)
             with context["connection"].cursor() as cursor:
-                cursor.execute("INSERT INTO testapp_item (name) VALUES ('audit')")
+                cursor.execute(f"INSERT INTO testapp_item (name) VALUES ('audit {len(audited)}')")
         return execute(sql, params, many, context)
 
     def test_writes(self: SmokeTest) -> None:
         with connection.execute_wrapper(audit):
             insert(self)
-            self.assertEqual(Item.objects.count(), 2)
+            self.assertEqual(Item.objects.count(), 1 + len(audited))
 
     passed(made(test_writes=test_writes))
     assert outside(NAMES) == []
