@@ -104,8 +104,8 @@ PROJECT = {
 }
 
 VOLATILE = [
-    # The marks under a line of a traceback, which Python 3.11 sets in fewer cases; in JSON.
-    (re.compile(r"\\n +[~^]+(?=\\n)"), ""),
+    # The same where a format writes a line's end otherwise.
+    (re.compile(r"(?:\\n|%0A) +[~^]+(?=\\n|%0A)"), ""),
     (re.compile(r"^ *[~^]+\n", re.MULTILINE), ""),  # which Python draws where is its own affair
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+"), "<when>"),
     # Not 0.0 and 1.0, which are the yes and no of metrics.
