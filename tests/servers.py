@@ -291,6 +291,8 @@ def _wait_until_up(process: subprocess.Popen[bytes], log: Path, ready: str) -> N
 
 def main() -> None:
     """Start both servers, print their variables, wait for Ctrl-C."""
+    # A process that a script starts in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with ExitStack() as stack:
         postgresql_url = stack.enter_context(postgresql()).url("postgresql")
         mariadb_url = stack.enter_context(mariadb()).url("mysql")
