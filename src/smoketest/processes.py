@@ -266,9 +266,6 @@ class ProcessSchedule(Schedule):
         )
         self._waiting: deque[list[Numbered]] = deque()
         self._children: list[_Child] = []
-        self._second_tries: dict[int, TestResult] = {}
-        """Tests that lost a lock beside others, with the result of that time."""
-        self._alone = False
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
@@ -334,13 +331,9 @@ class ProcessSchedule(Schedule):
         overall, _ = child.tests[number]
         if not after:
             child.left.pop(number, None)
-        result = TestResult.from_dict(told)
-        if overall in self._second_tries:
-            result = replace(result, retried=True)
-        elif lost_a_lock and not self._alone:
-            self._second_tries[overall] = result
-            return
-        self._keep_and_check((overall, after), result)
+        delivery = Delivery((overall, after), TestResult.from_dict(told), lost_a_lock)
+        if self.keep_if_final(delivery):
+            self.check_for_failfast(self._results[delivery.place])
 
     def _keep_and_check(self, place: Place, result: TestResult) -> None:
         self.keep(place, result)
@@ -400,9 +393,6 @@ class ProcessSchedule(Schedule):
             with suppress(Stopped):  # the run has one reason to end already
                 self._kill(child, f"{stopped} while it was running.", by_run=True)
         self._waiting.clear()
-        for number, result in self._second_tries.items():
-            if (number, 0) not in self._results:
-                self.keep((number, 0), result)
         super().stop(stopped)
 
 

@@ -99,6 +99,9 @@ class Schedule:
         self._on_result = on_result
         self._on_begin = on_begin
         self._results: dict[Place, TestResult] = {}
+        self._second_tries: dict[int, TestResult] = {}
+        """Tests that lost a lock beside others, with the result of that time."""
+        self._alone = False
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
@@ -106,6 +109,9 @@ class Schedule:
 
     def stop(self, stopped: Stopped) -> None:
         """Account for the tests that have not started, where ``stopped`` asks for that."""
+        for number, result in self._second_tries.items():
+            if (number, 0) not in self._results:
+                self.keep((number, 0), result)
         if not stopped.account_for_rest:
             return
         message = (
@@ -135,6 +141,17 @@ class Schedule:
         """Pass on that a test begins."""
         if isinstance(stretch.subject, SmokeTest):
             self._on_begin(stretch.subject.id())
+
+    def keep_if_final(self, delivery: Delivery) -> bool:
+        """Keep a result, or see to it that a test that lost a lock to another runs once more."""
+        (number, _), result = delivery.place, delivery.result
+        if number in self._second_tries:
+            result = replace(result, retried=True)
+        elif delivery.lost_a_lock and not self._alone:
+            self._second_tries[number] = result
+            return False
+        self.keep(delivery.place, result)
+        return True
 
     def check_for_failfast(self, result: TestResult) -> None:
         """Raise ``Stopped`` if the run is to end at this result."""
@@ -190,9 +207,6 @@ class ThreadedSchedule(Schedule):
         self.waiting: deque[Unit] = deque()
         self.lender = isolation.new_lender(options.max_connections)
         self._workers: set[Worker] = set()
-        self._second_tries: dict[int, TestResult] = {}
-        """Tests that lost a lock beside others, with the result of that time."""
-        self._alone = False
         self._settling = threading.Lock()
         """Held while a result is delivered, or taken from a test that is cut off."""
         self._delivered: deque[Delivery] = deque()
@@ -306,19 +320,8 @@ class ThreadedSchedule(Schedule):
         # The clock is looked at as well, for on_result may be slow and results many.
         while self._delivered and monotonic() < self.deadline:
             delivery = self._delivered.popleft()
-            if self._is_final(delivery):
+            if self.keep_if_final(delivery):
                 self.check_for_failfast(self._results[delivery.place])
-
-    def _is_final(self, delivery: Delivery) -> bool:
-        """Keep a result, or see to it that a test that lost a lock to another runs once more."""
-        (number, _), result = delivery.place, delivery.result
-        if number in self._second_tries:
-            result = replace(result, retried=True)
-        elif delivery.lost_a_lock and not self._alone:
-            self._second_tries[number] = result
-            return False
-        self.keep(delivery.place, result)
-        return True
 
     def _look_at_the_clock(self) -> None:
         now = monotonic()
@@ -379,10 +382,7 @@ class ThreadedSchedule(Schedule):
                 self._cut_off(worker, stretch, told, by_run=True)
         self.waiting.clear()
         while self._delivered:
-            self._is_final(self._delivered.popleft())
-        for number, result in self._second_tries.items():
-            if (number, 0) not in self._results:
-                self.keep((number, 0), result)
+            self.keep_if_final(self._delivered.popleft())
         super().stop(stopped)
 
 
