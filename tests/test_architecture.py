@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 ROWS = (
     "results exceptions options escaping watchdog",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
-    "timeouts client renderers.* listing terminal progress supervision stopping",
+    "timeouts client fleet renderers.* listing terminal progress supervision stopping",
     "testcases renderers",
     "units unloadable smoketest",
     "discovery scheduling probes",
@@ -32,6 +32,8 @@ ROWS = (
     "runner",
     "conf sharing cleansing log query waiting outputs",
     "access streaming",
+    "responses",
+    "faults",
     "views management.commands.smoketest checks",
     "urls apps",
 )
@@ -43,7 +45,7 @@ VALUES = ("results", "exceptions", "options", "escaping")
 WITHOUT_A_PROJECT = (*VALUES, "wording", "schema", "renderers.*", "renderers")
 """They import neither Django's settings nor its HTTP: reports render without a project."""
 
-MAY_KNOW_HTTP = ("views", "query", "access", "sharing", "checks", "client")
+MAY_KNOW_HTTP = ("views", "responses", "faults", "query", "access", "checks", "client")
 """The client is Django's test client; the checks ask what ALLOWED_HOSTS admits."""
 
 MAY_PRINT = ("management.commands.smoketest", "processes")

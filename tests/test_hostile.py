@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from smoketest import conf, query, renderers, selection, sharing
 from smoketest.query import PARAMETERS
-from smoketest.views import HEADERS
+from smoketest.responses import HEADERS
 from tests.conftest import MakeApp
 
 TOKEN = "token-only-for-hostile-tests-4711"

@@ -1,9 +1,9 @@
-"""What the query string of a request asks for."""
+"""What a request asks for: by its query string, and by the headers that say how."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TypeVar
@@ -11,6 +11,7 @@ from typing import TypeVar
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, QueryDict
 
+from smoketest import renderers
 from smoketest.exceptions import SmokeTestError
 from smoketest.selection import Selection
 
@@ -31,6 +32,10 @@ PARAMETERS = (
 
 _LONGEST = 200
 """Characters of a wrong value that are repeated in a message."""
+
+SCRAPE_MARGIN = 0.5
+"""Seconds of a scraper's time-out that are left for the way back, as Prometheus'
+blackbox exporter does it."""
 
 _FLAGS = {"1": True, "true": True, "0": False, "false": False}
 
@@ -146,3 +151,29 @@ def positive_seconds(text: str) -> float | None:
     except ValueError:
         return None
     return seconds if seconds > 0 and math.isfinite(seconds) else None
+
+
+def renderer(
+    request: HttpRequest, name: str | None, extra: Iterable[renderers.Renderer]
+) -> renderers.Renderer:
+    """Return the renderer ``name``, or without a name the one that ``Accept`` likes best.
+
+    Raises ``UnknownFormat`` and ``UnavailableFormat``.
+    """
+    accept = request.headers.get("Accept", "")
+    if name is None:
+        return renderers.negotiate(accept, extra)
+    return renderers.get(name, extra, accept)
+
+
+def scrape_deadline(request: HttpRequest) -> float | None:
+    """Return the seconds that a scraping Prometheus gives us, less the way back."""
+    sent = request.headers.get("X-Prometheus-Scrape-Timeout-Seconds", "")
+    seconds = positive_seconds(sent)
+    return None if seconds is None else max(seconds - SCRAPE_MARGIN, seconds / 2)
+
+
+def wants_fresh(request: HttpRequest) -> bool:
+    """Whether the caller wants no report that was kept: ``Cache-Control: no-cache``."""
+    directives = request.headers.get("Cache-Control", "").lower().split(",")
+    return "no-cache" in map(str.strip, directives)
