@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 ROWS = (
     "results exceptions options escaping watchdog",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
-    "timeouts client fleet renderers.* listing terminal progress supervision stopping",
+    "timeouts marks client fleet renderers.* listing terminal progress supervision stopping",
     "testcases renderers",
     "units unloadable smoketest",
     "discovery scheduling probes",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smoketest.results import Counts, Detail, Outcome, Report, TestResult
+from smoketest.results import Counts, Detail, Node, Outcome, Report, TestResult
 
 LABELS = ("passed", "failed", "errored", "warned", "skipped")
 
@@ -38,6 +38,21 @@ results = st.builds(
     file=st.text(),
     line=st.integers(0),
     runbook=st.text(),
+    node=st.text(),
+)
+nodes = st.builds(
+    Node,
+    name=st.text(),
+    role=st.sampled_from(["", "web", "worker"]),
+    passed=st.booleans(),
+    optional=st.booleans(),
+    problem=st.text(),
+    host=st.text(),
+    release=st.text(),
+    pid=st.integers(0),
+    duration=seconds,
+    cached=st.booleans(),
+    age=seconds,
 )
 
 
@@ -201,6 +216,8 @@ def test_value_cannot_be_changed(value: Any, field: str) -> None:
         interrupted=st.booleans(),
         cached=st.booleans(),
         age=seconds,
+        shared=st.booleans(),
+        nodes=st.lists(nodes, max_size=2).map(tuple),
         detail=st.sampled_from(Detail),
     )
 )

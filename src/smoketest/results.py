@@ -69,6 +69,10 @@ class TestResult:
     """Line in ``file`` where it failed, or where the test is defined; 0 is unknown."""
     runbook: str = ""
     """URL of what to do about a failure."""
+    node: str = ""
+    """The node that it ran on, in a report that spans nodes; one of the report's
+    :attr:`Report.nodes`. Empty in the report of one process, and for what is said of
+    the fleet as a whole."""
 
     @property
     def warned(self) -> bool:
@@ -86,12 +90,15 @@ class TestResult:
         return self.id.rpartition(".")[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready values; ``started_at`` becomes ISO 8601."""
-        data = {name: getattr(self, name) for name in _TEST_FIELDS}
+        """Return it as JSON-ready values; ``started_at`` becomes ISO 8601.
+
+        There is a ``node`` only where the report spans nodes.
+        """
+        data = {name: getattr(self, name) for name in _TEST_FIELDS if name != "node"}
         data["outcome"] = self.outcome.value
         data["started_at"] = self.started_at.isoformat()
         data["tags"] = list(self.tags)
-        return data
+        return data | ({"node": self.node} if self.node else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TestResult:
@@ -110,6 +117,43 @@ class TestResult:
 
 _BAD = frozenset({Outcome.FAILED, Outcome.ERRORED})
 _TEST_FIELDS = tuple(f.name for f in fields(TestResult))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One process of a fleet, and what became of the run there."""
+
+    name: str
+    """What the asker knows it by: an address, the node name of a worker."""
+    role: str = ""
+    """``"web"`` or ``"worker"``."""
+    passed: bool = False
+    """Whether its run passed and was what the asker expected."""
+    optional: bool = False
+    """Whether the fleet passes without it, for enough others passed."""
+    problem: str = ""
+    """Why there is no report of it, in a sentence; empty where there is one."""
+    host: str = ""
+    release: str = ""
+    pid: int = 0
+    duration: float = 0.0
+    """Seconds that its run took."""
+    cached: bool = False
+    """Whether it answered with the report of an earlier run."""
+    age: float = 0.0
+    """Seconds since that run ended."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Node:
+        """Return the node that ``to_dict`` was made from; unknown keys are ignored."""
+        return cls(**{name: data[name] for name in _NODE_FIELDS if name in data})
+
+
+_NODE_FIELDS = tuple(f.name for f in fields(Node))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +212,11 @@ class Report:
     """Whether it is the report of an earlier run."""
     age: float = 0.0
     """Seconds since the run ended, where it is ``cached``."""
+    shared: bool = False
+    """Whether it answers a caller who came while the run was under way."""
+    nodes: tuple[Node, ...] = ()
+    """The processes of a fleet, in the order in which they were asked; empty in the
+    report of one process."""
     detail: Detail = Detail.DETAILS
 
     @classmethod
@@ -175,7 +224,8 @@ class Report:
         """Judge ``results``.
 
         A run passes when at least one test ran, none failed or errored except
-        optional ones, and every one of the ``selected`` tests has a result.
+        optional ones, every one of the ``selected`` tests has a result, and each of
+        the ``nodes`` passed that is not optional.
         """
         results = tuple(results)
         counts = Counts.of(results)
@@ -185,6 +235,7 @@ class Report:
             and not counts.errored
             and len(results) >= selected
             and not values.get("interrupted", False)
+            and all(node.passed or node.optional for node in values.get("nodes", ()))
         )
         return cls(passed=passed, counts=counts, results=results, selected=selected, **values)
 
@@ -215,6 +266,10 @@ class Report:
         """Return the ids of the results whose :attr:`TestResult.label` is ``label``."""
         return [result.id for result in self.results if result.label == label]
 
+    def on_node(self, name: str) -> list[TestResult]:
+        """Return the results of the node of that name; ``""`` is the fleet as a whole."""
+        return [result for result in self.results if result.node == name]
+
     def labelled(self, label: str) -> list[TestResult]:
         """Return the results whose :attr:`TestResult.label` is ``label``."""
         return [result for result in self.results if result.label == label]
@@ -228,6 +283,7 @@ class Report:
         data = {name: getattr(self, name) for name in _REPORT_FIELDS}
         data["counts"] = asdict(self.counts)
         data["results"] = [result.to_dict() for result in self.results]
+        data["nodes"] = [node.to_dict() for node in self.nodes]
         data["started_at"] = self.started_at.isoformat()
         data["detail"] = self.detail.value
         return data
@@ -244,6 +300,7 @@ class Report:
             **{name: data["counts"][name] for name in _COUNT_FIELDS if name in data["counts"]}
         )
         values["results"] = tuple(TestResult.from_dict(item) for item in data["results"])
+        values["nodes"] = tuple(Node.from_dict(item) for item in data.get("nodes", ()))
         values["started_at"] = datetime.fromisoformat(data["started_at"])
         values["detail"] = Detail(data.get("detail", Detail.DETAILS))
         return cls(**values)

@@ -11,12 +11,14 @@ def run(report: Report) -> dict[str, Any]:
     """Return ``report`` as JSON-ready values, without its results.
 
     ``time`` is in milliseconds as in 1.x, ``duration``, ``age`` and every other time in
-    seconds. A report that shows the verdict only is ``{"status": …}``.
+    seconds. A report that shows the verdict only is ``{"status": …}``, and only one that
+    spans nodes has ``nodes``.
     """
     verdict = {"status": report.status}
     if report.detail is Detail.VERDICT:
         return verdict
-    return verdict | _counts(report) | _facts(report)
+    nodes = {"nodes": [node.to_dict() for node in report.nodes]} if report.nodes else {}
+    return verdict | _counts(report) | _facts(report) | nodes
 
 
 def _counts(report: Report) -> dict[str, Any]:
