@@ -25,7 +25,7 @@ from django.utils import timezone, translation
 
 from smoketest import SmokeTest, optional, serial, tag, timeout
 from smoketest.exceptions import Refused
-from smoketest.testcases import Spec
+from smoketest.marks import Spec
 from tests.conftest import Outside
 from tests.databases import SQLite
 from tests.testapp.models import Item

@@ -5,7 +5,8 @@ This is what a test author writes with; ``docs/`` has the rest.
 
 from __future__ import annotations
 
-from .testcases import SmokeTest, optional, serial, tag, timeout
+from .marks import optional, serial, tag, timeout
+from .testcases import SmokeTest
 
 __version__ = "2.0.0"
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import sys
 import unittest
 from collections.abc import Callable, Collection
 from contextvars import copy_context
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from types import MethodType
@@ -21,28 +19,12 @@ from django.test import SimpleTestCase, TransactionTestCase
 from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
-from . import coroutines, isolation, queries, refusals
+from . import coroutines, isolation, marks, queries, refusals
 from .client import SmokeAsyncClient, SmokeClient
 from .exceptions import FixtureFailed, Refused
-from .recorder import relative_path
 
-Subject = TypeVar("Subject", bound=type | Callable[..., Any])
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What a test says of itself: its class's attributes and its method's decorators."""
-
-    timeout: float | None
-    tags: tuple[str, ...]
-    optional: bool
-    serial: bool
-    runbook: str
-    description: str
-    file: str
-    line: int
 
 
 class SmokeTest(SimpleTestCase):
@@ -77,7 +59,7 @@ class SmokeTest(SimpleTestCase):
         _overridden_settings: ClassVar[Any]
         _modified_settings: ClassVar[Any]
 
-    _specs: ClassVar[dict[str, Spec]] = {}
+    _specs: ClassVar[dict[str, marks.Spec]] = {}
     call: coroutines.Call | None = None
     """The ``async def`` that is awaited now, or was last."""
     _fixtures: ClassVar[WeakSet[isolation.Rollback]]
@@ -106,14 +88,14 @@ class SmokeTest(SimpleTestCase):
         """Django's asynchronous test client, made safe for a live process."""
         return self.async_client_class()
 
-    def spec(self) -> Spec:
+    def spec(self) -> marks.Spec:
         """Return what the test says of itself.
 
         Raises ``TypeError`` or ``ValueError`` where an attribute cannot be used.
         """
         spec = self._specs.get(self._testMethodName)
         if spec is None:
-            spec = self._specs[self._testMethodName] = _spec(self)
+            spec = self._specs[self._testMethodName] = marks.spec_of(self)
         return spec
 
     # -- running: whoever calls, the databases are rolled back
@@ -340,75 +322,21 @@ def _call(value: Any, name: str | None) -> coroutines.Call | None:
     return None
 
 
-# -- what a test says of itself
-
-
-def _spec(test: SmokeTest) -> Spec:
-    cls = type(test)
-    if isinstance(test, unittest.IsolatedAsyncioTestCase):
-        raise TypeError(
-            f"{cls.__qualname__} is an IsolatedAsyncioTestCase, too, whose asyncSetUp and loop "
-            "have no place in a smoke test. A SmokeTest awaits what is async by itself. Derive "
-            "from SmokeTest alone, and write async def setUp."
-        )
-    method = getattr(cls, test._testMethodName)
-    code = getattr(inspect.unwrap(method), "__code__", None)
-    limit = getattr(method, "timeout", None)
-    return Spec(
-        timeout=_seconds(cls.timeout if limit is None else limit, test),
-        tags=tuple(sorted(_words(cls.tags, test) | _words(getattr(method, "tags", ()), test))),
-        optional=bool(cls.optional or getattr(method, "optional", False)),
-        serial=bool(cls.serial or getattr(method, "serial", False)),
-        runbook=str(cls.runbook or ""),
-        description=test.shortDescription() or "",
-        file=relative_path(code.co_filename) if code else "",
-        line=code.co_firstlineno if code else 0,
-    )
-
-
-def _seconds(value: Any, subject: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(
-            f"The timeout of {subject} is {value!r}, which is no number. "
-            "A limit is a number of seconds. Write timeout = 3, or @timeout(3)."
-        )
-    if not math.isfinite(value) or value <= 0:
-        raise ValueError(
-            f"The timeout of {subject} is {value!r}. "
-            "A test without a positive limit could hang the run. Name the seconds it may take."
-        )
-    return float(value)
-
-
-def _words(value: Any, subject: object) -> frozenset[str]:
-    if not _is_collection_of_words(value):
-        raise TypeError(
-            f"The tags of {subject} are {value!r}, which is no list of words. "
-            'Write tags = {"a", "b"}, or @tag("a", "b").'
-        )
-    return frozenset(value)
+# -- the databases that a test names
 
 
 def _aliases(databases: Any) -> Collection[str] | Literal["__all__"]:
     """What a test may use; nothing, where its ``databases`` is an error that setUp tells."""
-    if databases == "__all__" or _is_collection_of_words(databases):
+    if databases == "__all__" or marks.is_collection_of_words(databases):
         return databases  # type: ignore[no-any-return]
     return ()
-
-
-def _is_collection_of_words(value: Any) -> bool:
-    if isinstance(value, str) or not isinstance(value, Collection):
-        return False
-    return all(isinstance(word, str) for word in value)
 
 
 def _check_databases(test: SmokeTest) -> None:
     databases = test.databases
     if databases == "__all__":
         return
-    if not _is_collection_of_words(databases):
+    if not marks.is_collection_of_words(databases):
         example = repr({databases}) if isinstance(databases, str) else '{"default"}'
         raise TypeError(
             f"{test.id()} has databases = {databases!r}, which is no set of aliases. A test "
@@ -426,51 +354,3 @@ def _check_databases(test: SmokeTest) -> None:
 def _near(alias: str) -> str:
     matches = get_close_matches(alias, list(connections), n=1)
     return f" Did you mean {matches[0]!r}?" if matches else ""
-
-
-# -- decorators
-
-
-def tag(*tags: str) -> Callable[[Subject], Subject]:
-    """Give a test method or a class ``tags`` to select it by; Django's own works the same."""
-
-    def decorate(subject: Subject) -> Subject:
-        subject.tags = frozenset(getattr(subject, "tags", ())) | _words(tags, subject)  # type: ignore[union-attr]
-        return subject
-
-    return decorate
-
-
-def timeout(seconds: float) -> Callable[[Subject], Subject]:
-    """Limit a test method, or each test of a class, to ``seconds`` for setUp, test and tearDown.
-
-    Raises ``TypeError`` or ``ValueError`` where ``seconds`` is no positive number.
-    """
-    limit = _seconds(seconds, "a test")
-
-    def decorate(subject: Subject) -> Subject:
-        subject.timeout = limit  # type: ignore[union-attr]
-        return subject
-
-    return decorate
-
-
-def optional(subject: Subject) -> Subject:
-    """Mark a test method or a class: its failure is a warning and does not fail the run."""
-    _mark(subject, "optional")
-    return subject
-
-
-def serial(subject: Subject) -> Subject:
-    """Mark a test method or a class: it never runs beside another test."""
-    _mark(subject, "serial")
-    return subject
-
-
-def _mark(subject: Any, name: str) -> None:
-    if not callable(subject):
-        raise TypeError(
-            f"@{name} was given {subject!r}. It takes no arguments. "
-            f"Write @{name} alone on the line above the class or the method."
-        )
-    setattr(subject, name, True)

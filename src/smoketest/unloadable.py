@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from smoketest.exceptions import CannotLoad
+from smoketest.marks import Spec
 from smoketest.recorder import relative_path
-from smoketest.testcases import SmokeTest, Spec
+from smoketest.testcases import SmokeTest
 
 T = TypeVar("T")
 

@@ -1,0 +1,135 @@
+"""What a test says of itself: attributes of its class, and decorators of its methods."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import unittest
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .recorder import relative_path
+
+Subject = TypeVar("Subject", bound=type | Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a test says of itself: its class's attributes and its method's decorators."""
+
+    timeout: float | None
+    tags: tuple[str, ...]
+    optional: bool
+    serial: bool
+    runbook: str
+    description: str
+    file: str
+    line: int
+
+
+def spec_of(test: unittest.TestCase) -> Spec:
+    """Return what ``test``, a ``SmokeTest``, says of itself.
+
+    Raises ``TypeError`` or ``ValueError`` where an attribute cannot be used.
+    """
+    cls: Any = type(test)
+    if isinstance(test, unittest.IsolatedAsyncioTestCase):
+        raise TypeError(
+            f"{cls.__qualname__} is an IsolatedAsyncioTestCase, too, whose asyncSetUp and loop "
+            "have no place in a smoke test. A SmokeTest awaits what is async by itself. Derive "
+            "from SmokeTest alone, and write async def setUp."
+        )
+    method = getattr(cls, test._testMethodName)
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    limit = getattr(method, "timeout", None)
+    return Spec(
+        timeout=_seconds(cls.timeout if limit is None else limit, test),
+        tags=tuple(sorted(_words(cls.tags, test) | _words(getattr(method, "tags", ()), test))),
+        optional=bool(cls.optional or getattr(method, "optional", False)),
+        serial=bool(cls.serial or getattr(method, "serial", False)),
+        runbook=str(cls.runbook or ""),
+        description=test.shortDescription() or "",
+        file=relative_path(code.co_filename) if code else "",
+        line=code.co_firstlineno if code else 0,
+    )
+
+
+def _seconds(value: Any, subject: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(
+            f"The timeout of {subject} is {value!r}, which is no number. "
+            "A limit is a number of seconds. Write timeout = 3, or @timeout(3)."
+        )
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(
+            f"The timeout of {subject} is {value!r}. "
+            "A test without a positive limit could hang the run. Name the seconds it may take."
+        )
+    return float(value)
+
+
+def _words(value: Any, subject: object) -> frozenset[str]:
+    if not is_collection_of_words(value):
+        raise TypeError(
+            f"The tags of {subject} are {value!r}, which is no list of words. "
+            'Write tags = {"a", "b"}, or @tag("a", "b").'
+        )
+    return frozenset(value)
+
+
+def is_collection_of_words(value: Any) -> bool:
+    """Whether ``value`` is a set or a list of strings, and no string itself."""
+    if isinstance(value, str) or not isinstance(value, Collection):
+        return False
+    return all(isinstance(word, str) for word in value)
+
+
+# -- decorators
+
+
+def tag(*tags: str) -> Callable[[Subject], Subject]:
+    """Give a test method or a class ``tags`` to select it by; Django's own works the same."""
+
+    def decorate(subject: Subject) -> Subject:
+        subject.tags = frozenset(getattr(subject, "tags", ())) | _words(tags, subject)  # type: ignore[union-attr]
+        return subject
+
+    return decorate
+
+
+def timeout(seconds: float) -> Callable[[Subject], Subject]:
+    """Limit a test method, or each test of a class, to ``seconds`` for setUp, test and tearDown.
+
+    Raises ``TypeError`` or ``ValueError`` where ``seconds`` is no positive number.
+    """
+    limit = _seconds(seconds, "a test")
+
+    def decorate(subject: Subject) -> Subject:
+        subject.timeout = limit  # type: ignore[union-attr]
+        return subject
+
+    return decorate
+
+
+def optional(subject: Subject) -> Subject:
+    """Mark a test method or a class: its failure is a warning and does not fail the run."""
+    _mark(subject, "optional")
+    return subject
+
+
+def serial(subject: Subject) -> Subject:
+    """Mark a test method or a class: it never runs beside another test."""
+    _mark(subject, "serial")
+    return subject
+
+
+def _mark(subject: Any, name: str) -> None:
+    if not callable(subject):
+        raise TypeError(
+            f"@{name} was given {subject!r}. It takes no arguments. "
+            f"Write @{name} alone on the line above the class or the method."
+        )
+    setattr(subject, name, True)
