@@ -51,7 +51,7 @@ def test_one_failing_node_fails_the_fleet() -> None:
 
 
 def test_a_node_says_what_its_report_said_of_it() -> None:
-    facts = {"node": "web-1", "release": "r1", "pid": 7, "duration": 0.5}
+    facts: dict[str, Any] = {"node": "web-1", "release": "r1", "pid": 7, "duration": 0.5}
     merged = merge([answer("http://a/", role="web", report=report(**facts).as_cached(3.0))])
 
     (node,) = merged.nodes
