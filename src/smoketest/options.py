@@ -34,6 +34,8 @@ class Options:
     """Whether to stop at the first failure that fails the run."""
     isolate: bool = False
     """Whether each test class runs in a process of its own, which can be killed."""
+    role: str = ""
+    """What this process counts as: ``"web"`` or ``"worker"``; empty runs every test."""
     release: str = ""
     """What to report as the release."""
     host: str | None = None
