@@ -22,16 +22,18 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # From the bottom up. A room imports from the rows below it. A wing (a folder) is one
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
-    "results exceptions options escaping watchdog",
+    "results exceptions options escaping watchdog console",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
-    "timeouts marks client fleet renderers.* listing terminal progress supervision stopping",
+    "fleet",
+    "rows",
+    "timeouts marks client renderers.* listing terminal progress supervision stopping",
     "testcases renderers",
     "units unloadable smoketest",
     "discovery scheduling probes",
     "processes",
     "runner",
     "conf sharing cleansing log query waiting outputs",
-    "access streaming",
+    "access streaming arguments delivery",
     "responses",
     "faults",
     "views management.commands.smoketest checks",
@@ -42,7 +44,7 @@ WINGS = ("isolation", "probes")
 VALUES = ("results", "exceptions", "options", "escaping")
 """They import the standard library only."""
 
-WITHOUT_A_PROJECT = (*VALUES, "wording", "schema", "renderers.*", "renderers")
+WITHOUT_A_PROJECT = (*VALUES, "wording", "schema", "fleet", "rows", "renderers.*", "renderers")
 """They import neither Django's settings nor its HTTP: reports render without a project."""
 
 MAY_KNOW_HTTP = ("views", "responses", "faults", "query", "access", "checks", "client")

@@ -1,0 +1,77 @@
+"""The two streams of a program: what is written there arrives, and has its colours.
+
+That holds whatever a stream can encode, and whether or not it is read to its end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.core.management.base import OutputWrapper
+from django.core.management.color import Style, no_style
+
+
+@dataclass(frozen=True, kw_only=True)
+class Console:
+    """Standard output and standard error, as Django's commands have them."""
+
+    out: OutputWrapper
+    err: OutputWrapper
+    colours: Style
+    """Django's, for where there is colour."""
+    no_color: bool = False
+    force_color: bool = False
+
+    def has_colour(self, stream: OutputWrapper) -> bool:
+        """Whether what goes to ``stream`` is coloured."""
+        # Django's own style asks sys.stdout alone whether it is a terminal.
+        wanted = stream.isatty() and not os.environ.get("NO_COLOR") and not self.no_color
+        return wanted or self.force_color
+
+    def style(self, stream: OutputWrapper) -> Style:
+        """Return how to colour what goes to ``stream``."""
+        return self.colours if self.has_colour(stream) else no_style()
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A stream without Django's ends of lines and colours."""
+
+    stream: OutputWrapper
+
+    def write(self, text: str) -> None:
+        """Write ``text`` as it is."""
+        write(text, self.stream)
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self.stream.fileno()
+
+
+def write(text: str, stream: OutputWrapper) -> None:
+    """Write ``text`` whatever the encoding of ``stream``, and whether or not it is read."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        stream.write(text, style_func=str, ending="")
+        stream.flush()
+    except BrokenPipeError:
+        _discard(stream)
+
+
+def write_lines(lines: Iterable[str], stream: OutputWrapper) -> None:
+    """Write ``lines`` at once, with their ends."""
+    write("".join(f"{line}\n" for line in lines), stream)
+
+
+def _discard(stream: OutputWrapper) -> None:
+    """Let what is still written to ``stream`` vanish: nobody reads it any more.
+
+    Else Python fails once more when it flushes the stream at its end, with a status
+    of its own (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
+    """
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream.fileno())
+    os.close(devnull)
