@@ -150,6 +150,16 @@ def insert() -> None:
     Item.objects.create(name="escaped")
 
 
+INSERT_OR_ROLLBACK = (
+    "INSERT OR ROLLBACK INTO testapp_item (id, name) SELECT id, name FROM testapp_item"
+)
+
+
+def driver_rolls_back_by_conflict() -> None:
+    with suppress(sqlite3.IntegrityError):
+        driver_sql(INSERT_OR_ROLLBACK)
+
+
 def in_thread(function: Callable[[], Any]) -> None:
     """Call ``function`` in a thread of its own; raises what it raises."""
     raised: list[BaseException] = []
@@ -837,6 +847,24 @@ def writes_to_a_table_without_transactions(test: SmokeTest) -> None:
     sql("INSERT INTO leftover VALUES (1)")
 
 
+@escape(
+    "a trigger that writes to such a table: what it wrote stays, and the test errors",
+    mysql=Expected("escapes", "could not undo that"),
+    before={
+        "mysql": (
+            "CREATE TABLE leftover (id integer) ENGINE=MyISAM",
+            (
+                "CREATE TRIGGER follows AFTER INSERT ON testapp_item FOR EACH ROW"
+                " INSERT INTO leftover VALUES (NEW.id)"
+            ),
+        )
+    },
+    after={"mysql": ("DROP TRIGGER follows",)},
+)
+def pulls_a_trigger_that_writes_to_a_table_without_transactions(test: SmokeTest) -> None:
+    insert()
+
+
 _group = "The schema, and everything at once"
 
 
@@ -1154,6 +1182,41 @@ def driver_executes_a_script(test: SmokeTest) -> None:
 def driver_as_a_transaction(test: SmokeTest) -> None:
     with driver():
         driver_sql(INSERT)
+
+
+@escape("`INSERT OR ROLLBACK`, whose conflict ends the transaction, then writes", sqlite=BY_SERVER)
+def ends_its_transaction_by_a_conflict(test: SmokeTest) -> None:
+    with suppress(IntegrityError):
+        sql(INSERT_OR_ROLLBACK)
+    sql(INSERT)
+
+
+@escape("the same by the driver, with a statement that it has prepared before", sqlite=BY_SQLITE)
+def driver_ends_its_transaction_by_a_conflict(test: SmokeTest) -> None:
+    driver_sql(INSERT)
+    driver_rolls_back_by_conflict()
+    driver_sql(INSERT)
+
+
+@escape(
+    "`RAISE(ROLLBACK)` in a trigger, then `SAVEPOINT` and writes",
+    sqlite=BY_SERVER,
+    before={
+        "sqlite": (
+            (
+                "CREATE TRIGGER follows BEFORE INSERT ON testapp_part"
+                " WHEN NEW.label = 'escaped' BEGIN SELECT RAISE(ROLLBACK, 'no'); END"
+            ),
+        )
+    },
+    after={"sqlite": ("DROP TRIGGER follows",)},
+)
+def ends_its_transaction_by_a_trigger(test: SmokeTest) -> None:
+    with suppress(IntegrityError):
+        sql("INSERT INTO testapp_part (item_id, label) VALUES (1, 'escaped')")
+    sql("SAVEPOINT again")
+    sql(INSERT)
+    sql("RELEASE again")
 
 
 @escape("`ATTACH` another file, and writes there", sqlite=BY_SERVER)

@@ -176,6 +176,7 @@ def test_escape_ends_as_the_table_says(
         after = look(outside, entry, vendor)
     if expected.kind == "escapes":
         assert before != after
+        assert expected.words in result.message
         return
     assert before == after
     if expected.kind == "refused":

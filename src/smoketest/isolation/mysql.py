@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 from contextlib import suppress
+from typing import Any
 
 from ..exceptions import Refused
 from . import drivers
@@ -18,6 +19,8 @@ from .guard import GuardedConnection
 _numbers = itertools.count(1)
 _XAER_RMFAIL = 1399
 """What the server says to whatever would commit."""
+_NOT_ALL_ROLLED_BACK = 1196
+"""The warning of a rollback that left what was written to tables without transactions."""
 
 
 _WRITES = re.compile(
@@ -70,12 +73,27 @@ class MySQLGuard(GuardedConnection):
         xa = self._smoke_xa
         drivers.release(self.connection)
         try:
-            self._smoke_send(f"XA END {xa}", f"XA ROLLBACK {xa}")
+            warnings = self._smoke_send(f"XA END {xa}", f"XA ROLLBACK {xa}")
         except self.Database.Error:
             # After a deadlock the server has marked it for rollback already, and
             # says so at XA END; the rollback itself is still to be sent.
-            self._smoke_send(f"XA ROLLBACK {xa}")
+            warnings = self._smoke_send(f"XA ROLLBACK {xa}")
         self.autocommit = self._smoke_autocommit
+        if warnings:
+            self._smoke_look_at_warnings()
+
+    def _smoke_look_at_warnings(self) -> None:
+        """Raise ``Refused`` if the server says that it could not roll everything back."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SHOW WARNINGS")
+            codes = [code for _, code, _ in cursor.fetchall()]
+        if _NOT_ALL_ROLLED_BACK in codes:
+            raise Refused(
+                f"{self._smoke_session.frame.subject} wrote to a table of the database "
+                f"{self.alias!r} that has no transactions, by a trigger or a procedure perhaps. "
+                "The server says that it could not undo that. Remove by hand what was written; "
+                "then convert the table (ALTER TABLE … ENGINE=InnoDB), or keep tests away from it."
+            )
 
     def check_statement(self, sql: str) -> None:
         """Refuse also a write to a table that the server could not roll back."""
@@ -106,8 +124,11 @@ class MySQLGuard(GuardedConnection):
         """Whether the server refused to commit an XA transaction in the middle."""
         return error.args[:1] == (_XAER_RMFAIL,)
 
-    def _smoke_send(self, *statements: str) -> None:
-        """Send ``statements`` in one round trip, where the driver can."""
+    def _smoke_send(self, *statements: str) -> int:
+        """Send ``statements``, in one round trip where the driver can.
+
+        Return how many warnings the server has of the last one.
+        """
         with self.connection.cursor() as cursor:
             if self._smoke_multi_statements:
                 cursor.execute("; ".join(statements))
@@ -116,6 +137,7 @@ class MySQLGuard(GuardedConnection):
             else:
                 for statement in statements:
                     cursor.execute(statement)
+            return _warning_count(self.connection, cursor)
 
     @property
     def _smoke_multi_statements(self) -> bool:
@@ -135,3 +157,9 @@ class MySQLGuard(GuardedConnection):
                 cursor.execute(f"KILL CONNECTION {self._smoke_thread_id}")
         finally:
             killer.close()
+
+
+def _warning_count(driver: Any, cursor: Any) -> int:
+    ask = getattr(driver, "warning_count", None)  # PyMySQL has it at the cursor
+    count: int = ask() if ask else cursor.warning_count
+    return count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from .guard import GuardedConnection
@@ -27,6 +28,10 @@ class SQLiteGuard(GuardedConnection):
     _smoke_pragmas: dict[str, int]
     """What is changed for a test, as it was before."""
 
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return Django's own; a statement is prepared, and so authorized, each time it is run."""
+        return {**super().get_connection_params(), "cached_statements": 0}
+
     def _smoke_begin(self) -> None:
         patience = min(self._smoke_session.limits.lock_timeout, self._smoke_remaining())
         # interrupt() does not wake a statement that waits for a lock; this ends it.
@@ -34,7 +39,7 @@ class SQLiteGuard(GuardedConnection):
         if self._smoke_read_only:
             self._smoke_set_pragmas(query_only=1)
         super()._smoke_begin()
-        self.connection.set_authorizer(_authorize)
+        self.connection.set_authorizer(_authorizer(self.connection))
 
     def _smoke_set_pragmas(self, **pragmas: int) -> None:
         before = self.__dict__.setdefault("_smoke_pragmas", {})
@@ -71,7 +76,15 @@ class SQLiteGuard(GuardedConnection):
         driver.set_authorizer(_deny)
 
 
-def _authorize(action: int, first: str | None, second: str | None, *_: Any) -> int:
+def _authorizer(driver: sqlite3.Connection) -> Callable[..., int]:
+    def authorize(action: int, first: str | None, second: str | None, *_: Any) -> int:
+        # INSERT OR ROLLBACK ends the transaction, and what follows would be committed at once.
+        return _authorize(action, first, second) if driver.in_transaction else _deny()
+
+    return authorize
+
+
+def _authorize(action: int, first: str | None, second: str | None) -> int:
     if action in (sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
         return sqlite3.SQLITE_DENY
     changes = action == sqlite3.SQLITE_PRAGMA and second is not None
