@@ -27,6 +27,9 @@ def visible(text: str) -> str:
     Escapes are Python's (``\x1b``, ``\ud800``), so the result can always be
     encoded as UTF-8.
     """
+    # All that is unsafe is not printable; to ask costs a tenth of looking for it.
+    if text.replace("\n", "").isprintable():
+        return text
     return _UNSAFE.sub(_escaped, text)
 
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
-import shlex
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from itertools import groupby
 from typing import Any, ClassVar
 
 from django.template import Context, Engine, Template
+from django.utils.safestring import mark_safe
 
-from smoketest.escaping import one_line, uncoloured, visible
-from smoketest.results import Detail, Report, TestResult
-from smoketest.selection import label_for
-from smoketest.tracebacks import own_frames
-from smoketest.wording import counted, headline, notes, provenance, remarks, runbook
+from smoketest.escaping import one_line
+from smoketest.results import Detail, Report
+from smoketest.rows import BLANK, Row, group, markup, percent, rows
+from smoketest.wording import headline, provenance, remarks
 
 SECTIONS = (
     ("failed", "Failed"),
@@ -29,8 +27,6 @@ SECTIONS = (
     ("passed", "Passed"),
 )
 """The label of the results in each section of the page, and its title; worst first."""
-
-COMMAND = "python manage.py smoketest"
 
 _ICONS = (
     ("PASS", "M5.5 12.5l4.2 4.2 8.8-9.2", "13703a"),
@@ -73,7 +69,11 @@ class HTMLRenderer:
 @cache
 def _source(name: str) -> str:
     # Not by a template loader: the page needs neither TEMPLATES nor INSTALLED_APPS.
-    return files("smoketest").joinpath("templates", "smoketest", name).read_text("utf-8")
+    return _folder().joinpath(name).read_text("utf-8")
+
+
+def _folder() -> Traversable:
+    return files("smoketest").joinpath("templates", "smoketest")
 
 
 def _digest(name: str) -> str:
@@ -83,8 +83,8 @@ def _digest(name: str) -> str:
 
 @cache
 def _template() -> Template:
-    sources = {name: _source(name) for name in ("report.html", "test.html")}
-    loader: Any = ("django.template.loaders.locmem.Loader", sources)
+    names = [file.name for file in _folder().iterdir() if file.name.endswith(".html")]
+    loader: Any = ("django.template.loaders.locmem.Loader", {one: _source(one) for one in names})
     return Engine(loaders=[loader]).get_template("report.html")
 
 
@@ -96,12 +96,13 @@ def _page(report: Report) -> dict[str, Any]:
         "icons": _ICONS,
         "style": _source("report.css"),
         "script": _source("report.js"),
-        "blank": _BLANK,
+        "blank": _listed([BLANK]),
     }
     return page | (_findings(report) if shows_tests else {})
 
 
 def _findings(report: Report) -> dict[str, Any]:
+    sections = list(_sections(list(rows(report))))
     return {
         "headline": headline(report),
         "remarks": remarks(report),
@@ -112,10 +113,10 @@ def _findings(report: Report) -> dict[str, Any]:
         "duration": f"{report.duration:.3f} s",
         "deadline": report.deadline or "",
         "limit": f"{report.deadline:g} s" if report.deadline else "",
-        "used": _percent(report.duration, report.deadline),
+        "used": percent(report.duration, report.deadline),
         "facts": _facts(report),
-        "sections": list(_sections(report)),
-        "total": len(report.results),
+        "sections": sections,
+        "total": sum(section["size"] for section in sections),
         "nothing": not report.results and not report.selected,
     }
 
@@ -133,98 +134,27 @@ def _ago(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
-def _percent(part: float, whole: float) -> str:
-    """Return the width of a bar; what is not nothing can be seen."""
-    return f"{min(max(100 * part / whole, 1), 100):.1f}%" if whole else "0%"
-
-
-def _sections(report: Report) -> Iterator[dict[str, Any]]:
+def _sections(every: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """Yield what did not pass, worst first, then what did, by class."""
-    slowest = max((result.duration for result in report.results), default=0)
-    anchors = list(_anchors(report.results))
     for label, title in SECTIONS:
-        tests = [
-            _test(result, anchor, slowest)
-            for result, anchor in zip(report.results, anchors, strict=True)
-            if result.label == label
-        ]
-        if tests:
-            groups = list(_classes(tests)) if label == "passed" else []
-            word = "warning" if label == "warned" and len(tests) == 1 else title.lower()
-            yield {"label": label, "title": title, "tests": tests, "groups": groups, "word": word}
+        found = [row for row in every if row.label == label]
+        if found:
+            yield {
+                "label": label,
+                "title": title,
+                "size": len(found),
+                "word": "warning" if label == "warned" and len(found) == 1 else title.lower(),
+                "tests": _folded(found) if label == "passed" else _listed(found),
+            }
 
 
-def _classes(tests: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for owner, members in groupby(tests, key=lambda test: test["owner"]):
-        listed = list(members)
-        yield {"owner": owner.rstrip("."), "tests": listed, "size": counted(len(listed), "test")}
+# What rows return is markup already: whatever was said is escaped there.
 
 
-def _anchors(results: Iterable[TestResult]) -> Iterator[str]:
-    """Yield an id for the element of each result; the same test may have several results."""
-    times: Counter[str] = Counter()
-    for result in results:
-        anchor = re.sub(r"\s", "_", one_line(result.id)) or "_"
-        times[anchor] += 1
-        yield anchor if times[anchor] == 1 else f"{anchor}~{times[anchor]}"
+def _listed(found: Sequence[Row]) -> str:
+    return mark_safe(f"<ul>\n{''.join(map(markup, found))}</ul>\n")  # noqa: S308
 
 
-def _test(result: TestResult, anchor: str, slowest: float) -> dict[str, Any]:
-    owner, dot, name = one_line(result.id).rpartition(".")
-    whole = visible(result.traceback).strip("\n")
-    own = own_frames(f"{whole}\n").strip("\n")
-    return {
-        "anchor": anchor,
-        "owner": owner + dot,
-        "name": name,
-        "label": result.label,
-        "folds": result.label in ("failed", "errored", "warned"),
-        "open": result.label in ("failed", "errored"),
-        "description": one_line(result.description),
-        "duration": f"{result.duration:.3f} s",
-        "width": _percent(result.duration, slowest),
-        "notes": ", ".join(notes(result)),
-        "message": list(_lines(visible(uncoloured(result.message)).strip("\n"))),
-        "place": f"{one_line(result.file)}:{result.line}" if result.file else "",
-        "traceback": own,
-        "all_frames": whole if whole != own else "",
-        "runbook": runbook(result),
-        # Anything else might be a script: javascript:…
-        "runbook_is_link": result.runbook.startswith(("https://", "http://")),
-        "command": "" if result.label in ("passed", "skipped") else _command(result.id),
-    }
-
-
-def _command(id: str) -> str:
-    """Return the command line that runs the test again; a shell takes it as it stands."""
-    return f"{COMMAND} {shlex.quote(one_line(label_for(id)))}"
-
-
-_SIGNS = {"- ": "del", "+ ": "ins", "? ": "i", "  ": ""}
-"""How a line of a diff begins (difflib.ndiff), and the element that it is shown in."""
-
-
-def _lines(message: str) -> Iterator[tuple[str, str]]:
-    """Yield each line of ``message``, and the element for it where it is part of a diff."""
-    lines = message.split("\n") if message else []
-    is_diff = _is_diff(lines)
-    for line in lines:
-        yield _SIGNS.get(line[:2], "") if is_diff else "", line
-
-
-def _is_diff(lines: list[str]) -> bool:
-    """Whether a diff stands below the first line; a list with dashes is none."""
-    signs = {line[:2] for line in lines[1:]} & _SIGNS.keys()
-    return len(signs) > 1 and bool(signs & {"- ", "+ "})
-
-
-_BLANK = {
-    "anchor": "_",
-    "folds": True,
-    "open": True,
-    "message": [("", "_")],
-    "runbook_is_link": True,
-    **dict.fromkeys(("owner", "name", "label", "description", "duration", "width", "notes"), "_"),
-    **dict.fromkeys(("place", "traceback", "all_frames", "runbook", "command"), "_"),
-}
-"""A test that has everything: the script fills its own in there."""
+def _folded(found: Sequence[Row]) -> str:
+    groups = groupby(found, key=lambda row: row.id.rpartition(".")[0])
+    return mark_safe("".join(group(list(members)) for _, members in groups))  # noqa: S308

@@ -1,0 +1,300 @@
+"""The tests as rows of the page: markup, in which nothing that was said is more than text.
+
+A page may have thousands of rows, so they are put together here and not by a template,
+which takes five times as long.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import islice
+from urllib.parse import quote
+
+from smoketest.escaping import one_line, uncoloured, visible
+from smoketest.fleet import NOT_TESTS
+from smoketest.results import Report, TestResult
+from smoketest.selection import label_for
+from smoketest.tracebacks import own_frames
+from smoketest.wording import counted, notes, runbook
+
+COMMAND = "python manage.py smoketest"
+FOLDING = ("failed", "errored", "warned")
+"""Labels of rows that can be folded, for there is much to say; a warning is folded at first."""
+
+MOST_ACCOUNTS = 5
+"""Accounts of one failure that are shown, where nodes say different things of it."""
+
+MOST_NAMES = 100
+"""Names of nodes in one row; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What was said of a failure, and on which nodes."""
+
+    nodes: Sequence[str]
+    message: str
+    place: str
+    """File and line."""
+    traceback: str
+    """Whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One test with what became of it, on one node or on several; texts may say anything."""
+
+    id: str
+    anchor: str
+    """The element's id; no other has it."""
+    label: str
+    description: str
+    seconds: float
+    width: str
+    """Of its bar, as in ``12.5%``."""
+    notes: str
+    accounts: Sequence[Account]
+    runbook: str
+    command: str
+    """What runs it again."""
+    nodes: Sequence[str] = ()
+    """Where it has this label, in the report of a fleet."""
+    of_nodes: int = 0
+    """How many nodes there are."""
+
+
+def rows(report: Report) -> Iterator[Row]:
+    """Yield what is to be shown, in the order of the report.
+
+    That is a row for each result, and in the report of a fleet one for each test and
+    label, whatever number of nodes has it.
+    """
+    slowest = max((result.duration for result in report.results), default=0)
+    taken: Counter[str] = Counter()
+    for found in _together(report):
+        first = found[0]
+        longest = max(result.duration for result in found)
+        yield Row(
+            id=first.id,
+            anchor=_anchor(first.id, taken),
+            label=first.label,
+            description=first.description,
+            seconds=longest,
+            width=percent(longest, slowest),
+            notes=", ".join(dict.fromkeys(note for one in found for note in notes(one))),
+            accounts=_accounts(found),
+            runbook=runbook(first),
+            command=_command(first),
+            nodes=[one.node for one in found if one.node] if report.nodes else (),
+            of_nodes=len(report.nodes),
+        )
+
+
+def _together(report: Report) -> Iterable[Sequence[TestResult]]:
+    """Return the results of each row."""
+    if not report.nodes:
+        return ((result,) for result in report.results)
+    together: dict[tuple[str, str], list[TestResult]] = {}
+    for result in report.results:
+        together.setdefault((result.id, result.label), []).append(result)
+    return together.values()
+
+
+def percent(part: float, whole: float) -> str:
+    """Return the width of a bar; what is not nothing can be seen."""
+    return f"{min(max(100 * part / whole, 1), 100):.1f}%" if whole else "0%"
+
+
+def _anchor(id: str, taken: Counter[str]) -> str:
+    """Return an id for the element of a row; the same test may have several."""
+    anchor = re.sub(r"\s", "_", one_line(id)) or "_"
+    taken[anchor] += 1
+    return anchor if taken[anchor] == 1 else f"{anchor}~{taken[anchor]}"
+
+
+def _accounts(found: Sequence[TestResult]) -> list[Account]:
+    nodes: dict[tuple[str, str, str], list[str]] = {}
+    for one in found:
+        place = f"{one_line(one.file)}:{one.line}" if one.file else ""
+        nodes.setdefault((one.message, place, one.traceback), []).append(one.node)
+    return [Account(names, *said) for said, names in nodes.items()]
+
+
+def _command(result: TestResult) -> str:
+    """Return the command line that runs the test again; a shell takes it as it stands."""
+    if result.label not in FOLDING or result.id in NOT_TESTS:
+        return ""
+    return f"{COMMAND} {shlex.quote(one_line(label_for(result.id)))}"
+
+
+# -- markup
+
+
+def group(found: Sequence[Row]) -> str:
+    """Return rows of one class as a list that is folded under its name."""
+    owner = escape(one_line(found[0].id.rpartition(".")[0]))
+    size = counted(len(found), "test")
+    return (
+        f'<details class="group"><summary><code>{owner}</code> <small>{size}</small></summary>\n'
+        f"<ul>\n{''.join(map(markup, found))}</ul></details>\n"
+    )
+
+
+def markup(row: Row) -> str:
+    """Return ``row`` as an element of a list."""
+    return (
+        f'<li class="test {row.label}" id="{escape(row.anchor)}">{_folding(row)}'
+        f'<a class="anchor" href="#{quote(row.anchor)}"'
+        f' aria-label="Link to {_name(row)}">#</a></li>\n'
+    )
+
+
+def _folding(row: Row) -> str:
+    if row.label not in FOLDING:
+        return f'<div class="line">{_line(row)}</div>\n{_story(row)}'
+    opened = "" if row.label == "warned" else " open"
+    return f"<details{opened}><summary>{_line(row)}</summary>\n{_story(row)}</details>"
+
+
+def _line(row: Row) -> str:
+    owner, dot, name = one_line(row.id).rpartition(".")
+    said = f' <small class="notes">{escape(row.notes)}</small>' if row.notes else ""
+    return (
+        f'<b class="label">{row.label}</b> <code><span class="owner">{escape(owner)}{dot}</span>'
+        f'<span class="name">{escape(name)}</span></code>{_where(row)}{said} <svg class="bar"'
+        f' aria-hidden="true"><rect width="{row.width}" height="100%"/></svg>'
+        f' <small class="duration">{row.seconds:.3f} s</small>'
+    )
+
+
+def _name(row: Row) -> str:
+    return escape(one_line(row.id).rpartition(".")[2])
+
+
+def _where(row: Row) -> str:
+    if not row.nodes:
+        return ""
+    some = len(row.nodes) == 1 < row.of_nodes
+    where = one_line(row.nodes[0]) if some else f"{len(row.nodes)} of {row.of_nodes} nodes"
+    return f' <small class="on">on {escape(where)}</small>'
+
+
+def _story(row: Row) -> str:
+    return "".join(
+        (
+            _paragraph("description", escape(one_line(row.description))),
+            *(_account(row, account) for account in row.accounts[:MOST_ACCOUNTS]),
+            _further(row.accounts[MOST_ACCOUNTS:]),
+            _paragraph("runbook", _runbook(row.runbook)),
+            _paragraph("command", _copied(row.command)),
+        )
+    )
+
+
+def _paragraph(name: str, inside: str) -> str:
+    return f'<p class="{name}">{inside}</p>\n' if inside else ""
+
+
+def _account(row: Row, account: Account) -> str:
+    said = _said(account)
+    if not row.nodes or row.label not in FOLDING:
+        return said
+    return f'<div class="account">{_paragraph("nodes", names(account.nodes))}{said}</div>\n'
+
+
+def _said(account: Account) -> str:
+    if not account.message and not account.place and not account.traceback:
+        return ""
+    whole = visible(account.traceback).strip("\n")
+    own = own_frames(f"{whole}\n").strip("\n") if whole else ""
+    place = escape(account.place)
+    return (
+        _preformatted("message", _message(account.message))
+        + _paragraph("place", place and f"<code>{place}</code>")
+        + _preformatted("traceback", escape(own))
+        + (_all_frames(whole) if whole != own else "")
+    )
+
+
+def _preformatted(name: str, inside: str) -> str:
+    return f'<pre class="{name}">{inside}</pre>\n' if inside else ""
+
+
+def _all_frames(traceback: str) -> str:
+    shown = f"<summary>Show all frames</summary><pre>{escape(traceback)}</pre>"
+    return f'<details class="all">{shown}</details>\n'
+
+
+def names(nodes: Sequence[str]) -> str:
+    """Return the names of ``nodes`` after their number, as many as can be read."""
+    shown = ", ".join(f"<code>{escape(one_line(node))}</code>" for node in nodes[:MOST_NAMES])
+    more = len(nodes) - MOST_NAMES
+    before = f"On {counted(len(nodes), 'node')}: " if len(nodes) > 1 else "On "
+    return f"{before}{shown}" + (f" and {more} more" if more > 0 else "") if shown else ""
+
+
+def _further(accounts: Sequence[Account]) -> str:
+    nodes = [node for account in accounts for node in account.nodes]
+    if not nodes:
+        return ""
+    return f'<p class="nodes">Something else again: {names(nodes)[0].lower()}{names(nodes)[1:]}</p>'
+
+
+def _runbook(url: str) -> str:
+    # Anything else might be a script: javascript:…
+    is_link = url.startswith(("https://", "http://"))
+    shown = escape(url)
+    link = f'<a href="{shown}" rel="noreferrer">{shown}</a>' if is_link else shown
+    return f"Runbook: {link}" if url else ""
+
+
+def _copied(command: str) -> str:
+    if not command:
+        return ""
+    button = '<button type="button" class="copy" hidden>Copy</button>'
+    return f"Run it again: <code>{escape(command)}</code> {button}"
+
+
+_SIGNS = {"- ": "del", "+ ": "ins", "? ": "i", "  ": ""}
+"""How a line of a diff begins (difflib.ndiff), and the element that it is shown in."""
+
+
+def _message(message: str) -> str:
+    """Return ``message``, each line of a diff in the element for it."""
+    text = visible(uncoloured(message)).strip("\n")
+    lines = text.split("\n")
+    if not _is_diff(lines):
+        return escape(text)
+    return "\n".join(_marked(line) for line in lines)
+
+
+def _marked(line: str) -> str:
+    element = _SIGNS.get(line[:2], "")
+    return f"<{element}>{escape(line)}</{element}>" if element else escape(line)
+
+
+def _is_diff(lines: list[str]) -> bool:
+    """Whether a diff stands below the first line; a list with dashes is none."""
+    signs = {line[:2] for line in islice(lines, 1, None)} & _SIGNS.keys()
+    return len(signs) > 1 and bool(signs & {"- ", "+ "})
+
+
+BLANK = Row(
+    id="_._",
+    anchor="_",
+    label="failed",
+    description="_",
+    seconds=0.0,
+    width="0%",
+    notes="_",
+    # An own frame and another, so that there are both tracebacks.
+    accounts=[Account((), "_", "_", '  File "_", line 1, in _\n  File "<frozen _>", line 1, in _')],
+    runbook="https://_",
+    command="_",
+)
+"""A test that has everything: the script fills its own in there."""
