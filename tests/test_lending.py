@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from time import monotonic
 
 import pytest
@@ -35,11 +35,60 @@ def borrow(
     return from_.borrow(who, alias, declared, monotonic() + SOON)
 
 
+def would_wait(lender: Lender, who: Hashable, alias: str, declared: Collection[str] | None) -> bool:
+    wanted = frozenset(ALIASES if declared is None else declared)
+    return not lender._may_lend(who, alias, wanted)
+
+
+class Clock:
+    """Notes what it is told, and tells when it is paused."""
+
+    expires = 0.0
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.is_paused = threading.Event()
+
+    def pause(self) -> None:
+        self.told.append("pause")
+        self.is_paused.set()
+
+    def resume(self) -> None:
+        self.told.append("resume")
+
+
+def test_clock_stands_still_while_somebody_waits() -> None:
+    connections, clock = lender(), Clock()
+    borrow(connections, "a", "default")
+    waiting = threading.Thread(
+        target=lambda: connections.borrow("b", "default", None, monotonic() + 5, clock)
+    )
+    waiting.start()
+    assert clock.is_paused.wait(5)
+    connections.give_back("a", "default", None)
+    waiting.join()
+    assert clock.told == ["pause", "resume"]
+
+
+def test_clock_goes_on_where_nothing_is_waited_for() -> None:
+    clock = Clock()
+    lender().borrow("a", "default", None, monotonic() + 5, clock)
+    assert clock.told == []
+
+
+def test_clock_goes_on_after_a_wait_in_vain() -> None:
+    connections, clock = lender(), Clock()
+    borrow(connections, "a", "default")
+    with pytest.raises(TimeoutError):
+        connections.borrow("b", "default", None, monotonic() + SOON, clock)
+    assert clock.told == ["pause", "resume"]
+
+
 def test_no_more_than_allowed_are_lent() -> None:
     connections = lender(most=2)
     borrow(connections, "a", "default")
     borrow(connections, "b", "default")
-    assert connections.would_wait("c", "default", None)
+    assert would_wait(connections, "c", "default", None)
     with pytest.raises(TimeoutError):
         borrow(connections, "c", "default")
 
@@ -47,8 +96,8 @@ def test_no_more_than_allowed_are_lent() -> None:
 def test_single_alias_is_lent_once() -> None:
     connections = lender(most=4, single=["other"])
     borrow(connections, "a", "other", ["other"])
-    assert connections.would_wait("b", "other", ["other"])
-    assert not connections.would_wait("b", "default", ["default"])
+    assert would_wait(connections, "b", "other", ["other"])
+    assert not would_wait(connections, "b", "default", ["default"])
 
 
 def test_open_connection_goes_to_the_next() -> None:
@@ -73,7 +122,7 @@ def test_second_give_back_changes_nothing() -> None:
     connections.give_back("a", "default", None)
     borrow(connections, "b", "default")
     connections.give_back("a", "default", None)
-    assert connections.would_wait("c", "default", None)
+    assert would_wait(connections, "c", "default", None)
 
 
 def test_give_back_wakes_who_waits() -> None:
@@ -97,13 +146,13 @@ def test_what_could_deadlock_waits() -> None:
     """Each has what the other may want next: with both lent, neither could go on."""
     connections = lender()
     borrow(connections, "a", "default", ALIASES)
-    assert connections.would_wait("b", "other", ALIASES)
+    assert would_wait(connections, "b", "other", ALIASES)
 
 
 def test_what_cannot_deadlock_does_not_wait() -> None:
     connections = lender()
     borrow(connections, "a", "default", ALIASES)
-    assert not connections.would_wait("b", "other", ["other"])
+    assert not would_wait(connections, "b", "other", ["other"])
 
 
 def test_close_closes_what_is_free() -> None:
@@ -137,7 +186,7 @@ def test_somebody_can_always_go_on(seed: int) -> None:
         able = [
             who
             for who, aliases in left.items()
-            if not aliases or not connections.would_wait(who, aliases[0], declared[who])
+            if not aliases or not would_wait(connections, who, aliases[0], declared[who])
         ]
         assert able, "all of them wait for one another"
         who = chance.choice(able)

@@ -26,12 +26,11 @@ class BorrowingConnection(AdoptedConnection):
             self._smoke_kept = True
 
     def _smoke_borrow(self, lender: Lender, frame: Frame) -> Kept | None:
-        session, clock = self._smoke_session, self._smoke_session.clock
-        waits = lender.would_wait(session, self.alias, frame.databases)
-        if waits and clock is not None:
-            clock.pause()  # others hold the connections; that is not the test's fault
+        session = self._smoke_session
         try:
-            return lender.borrow(session, self.alias, frame.databases, session.patience())
+            return lender.borrow(
+                session, self.alias, frame.databases, session.patience(), session.clock
+            )
         except TimeoutError:
             raise Refused(
                 f"{frame.subject} found no free connection to {self.alias!r}. The run holds at "
@@ -39,9 +38,6 @@ class BorrowingConnection(AdoptedConnection):
                 "tests, or the test itself on another thread, had them all. Allow more, or do "
                 "the work on one thread."
             ) from None
-        finally:
-            if waits and clock is not None:
-                clock.resume()
 
     def _smoke_connect(self) -> None:
         state = self.transaction_state()

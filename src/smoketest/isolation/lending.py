@@ -9,9 +9,12 @@ algorithm: https://en.wikipedia.org/wiki/Banker%27s_algorithm).
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, NamedTuple
+
+from .limits import Clock
 
 
 class Kept(NamedTuple):
@@ -48,28 +51,33 @@ class Lender:
         return min(self._most.values(), default=None)
 
     def borrow(
-        self, borrower: Hashable, alias: str, declared: Collection[str] | None, until: float
+        self,
+        borrower: Hashable,
+        alias: str,
+        declared: Collection[str] | None,
+        until: float,
+        clock: Clock | None = None,
     ) -> Kept | None:
         """Return a free connection to ``alias``, or ``None`` as the permission to open one.
 
         ``declared`` are all the aliases that the borrower may ever ask for; ``None``
-        is every one. Raises ``TimeoutError`` if there is none before ``until``, on
-        the monotonic clock.
+        is every one. Where it must wait, ``clock`` is paused meanwhile. Raises
+        ``TimeoutError`` if there is none before ``until``, on the monotonic clock.
         """
         wanted = frozenset(self._most if declared is None else declared)
         with self._changed:
-            while not self._may_lend(borrower, alias, wanted):
-                if not self._changed.wait(until - monotonic()):
-                    raise TimeoutError
+            if not self._may_lend(borrower, alias, wanted):
+                # Others hold the connections: that is not the fault of who asks.
+                with _paused(clock):
+                    self._wait(borrower, alias, wanted, until)
             self._declared[borrower] = self._declared.get(borrower, wanted) | wanted
             self._held.setdefault(borrower, set()).add(alias)
             return self._free[alias].pop() if self._free[alias] else None
 
-    def would_wait(self, borrower: Hashable, alias: str, declared: Collection[str] | None) -> bool:
-        """Whether ``borrow`` would have to wait now."""
-        with self._changed:
-            wanted = frozenset(self._most if declared is None else declared)
-            return not self._may_lend(borrower, alias, wanted)
+    def _wait(self, borrower: Hashable, alias: str, wanted: frozenset[str], until: float) -> None:
+        while not self._may_lend(borrower, alias, wanted):
+            if not self._changed.wait(until - monotonic()):
+                raise TimeoutError
 
     def give_back(self, borrower: Hashable, alias: str, kept: Kept | None) -> None:
         """Take a connection back; ``None`` if it is closed."""
@@ -130,3 +138,15 @@ class Lender:
             for name in waiting.pop(able):
                 left[name] += 1
         return True
+
+
+@contextmanager
+def _paused(clock: Clock | None) -> Iterator[None]:
+    if clock is None:
+        yield
+        return
+    clock.pause()
+    try:
+        yield
+    finally:
+        clock.resume()
