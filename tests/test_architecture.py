@@ -23,6 +23,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
     "results exceptions options escaping watchdog console",
+    "matrix",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
     "fleet",
     "rows",
@@ -44,7 +45,10 @@ WINGS = ("isolation", "probes")
 VALUES = ("results", "exceptions", "options", "escaping")
 """They import the standard library only."""
 
-WITHOUT_A_PROJECT = (*VALUES, "wording", "schema", "fleet", "rows", "renderers.*", "renderers")
+WITHOUT_A_PROJECT = (
+    *(*VALUES, "matrix", "wording", "schema", "fleet", "rows"),
+    *("renderers.*", "renderers"),
+)
 """They import neither Django's settings nor its HTTP: reports render without a project."""
 
 MAY_KNOW_HTTP = ("views", "responses", "faults", "query", "access", "checks", "client")

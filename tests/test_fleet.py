@@ -73,7 +73,7 @@ def test_an_expected_node_that_is_absent_is_errored_and_named() -> None:
 
     assert merged.exit_status == 1
     assert labels(merged)[1] == ("b", ANSWER, "errored")
-    assert "'b' is absent" in merged.results[1].message
+    assert "The node is absent" in merged.results[1].message
 
 
 def test_expected_nodes_that_are_there_change_nothing() -> None:
@@ -167,3 +167,77 @@ def test_an_interrupted_node_says_so() -> None:
 
 def test_a_fleet_of_nobody_is_no_pass() -> None:
     assert merge([]).exit_status == 3
+
+
+def test_more_nodes_must_pass_than_there_are() -> None:
+    merged = merge([answer("a"), answer("b")], Expectation(at_least=3))
+
+    assert merged.exit_status == 1
+    assert "2 nodes could pass, and 3 nodes must" in merged.results[0].message
+
+
+def test_an_expected_node_may_be_known_by_its_host_name() -> None:
+    asked = answer("http://10.0.0.1/", report=report(node="web-1"))
+
+    assert merge([asked], Expectation(nodes=["web-1", "web-1"])).passed
+
+
+def test_two_nodes_of_one_name_are_told_apart() -> None:
+    merged = merge([answer("a"), answer("a", report=report("failed")), answer("a")])
+
+    assert [(node.name, node.passed) for node in merged.nodes] == [
+        *(("a", True), ("a (2)", False), ("a (3)", True)),
+    ]
+    assert [result.label for result in merged.on_node("a (2)")] == ["failed"]
+
+
+@pytest.mark.parametrize(("releases", "common"), [("xx", "x"), ("xy", ""), ("x-", "")])
+def test_the_release_of_the_fleet_is_that_of_all_who_answered(releases: str, common: str) -> None:
+    told = [report(release=one.strip("-")) for one in releases]
+    answers = [answer(str(number), report=one) for number, one in enumerate(told)]
+
+    assert merge([*answers, refusing("c")]).release == common
+
+
+def test_the_names_of_many_nodes_on_one_release_are_counted() -> None:
+    nodes = [answer(str(number), report=report(release="r1")) for number in range(1000)]
+    nodes += [answer("z", report=report(release="r2"))]
+
+    assert merge(nodes).results[0].message.splitlines()[1:] == [
+        *("r1: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 990 more", "r2: z"),
+    ]
+
+
+WORKERS = merge(
+    [answer("w1", report=report(release="r1")), answer("w2", report=report("failed"))],
+    Expectation(number=3),
+)
+
+
+def test_a_node_that_speaks_for_others_brings_them_along() -> None:
+    merged = merge([answer("web", report=WORKERS), answer("other")])
+
+    assert merged.exit_status == 1
+    assert [(node.name, node.passed) for node in merged.nodes] == [
+        *(("web", False), ("web w1", True), ("web w2", False), ("other", True)),
+    ]
+    assert labels(merged) == [
+        ("web", ANSWER, "errored"),
+        ("web w1", TEST, "passed"),
+        ("web w2", TEST, "failed"),
+        ("other", TEST, "passed"),
+    ]
+
+
+def test_nodes_that_were_spoken_for_are_spared_with_the_one_that_spoke() -> None:
+    merged = merge([answer("web", report=WORKERS), answer("other")], Expectation(at_least=1))
+
+    assert merged.passed
+    assert [node.optional for node in merged.nodes] == [True, False, True, False]
+
+
+def test_a_node_that_was_spoken_for_is_held_to_the_expected_release() -> None:
+    merged = merge([answer("web", report=WORKERS)], Expectation(release="r2"))
+
+    wrong = [result.node for result in merged.results if result.id == RELEASE]
+    assert wrong == ["web w1", "web w2"]

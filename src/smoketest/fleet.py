@@ -15,14 +15,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .results import Node, Outcome, Report, TestResult
+from .matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
+from .results import Detail, Node, Outcome, Report, TestResult
 from .wording import counted, remarks
 
-ANSWER = "smoketest.fleet.answer"
-RELEASE = "smoketest.fleet.release"
-VERDICT = "smoketest.fleet.verdict"
-NOT_TESTS = frozenset({ANSWER, RELEASE, VERDICT})
-"""Ids of results that no test has, so none can be run again by them."""
+__all__ = ["ANSWER", "NOT_TESTS", "RELEASE", "VERDICT", "Answer", "Expectation", "merge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +39,10 @@ class Expectation:
     """What a fleet must be to pass, besides that its tests do."""
 
     at_least: int | None = None
-    """How many nodes must pass; ``None`` is all of them, and those that fail beyond
+    """How many nodes must pass, 1 or more; ``None`` is all of them. Those that fail beyond
     that number are warnings."""
     nodes: Collection[str] = ()
-    """Names of nodes that must be there."""
+    """Nodes that must be there, by the name or by the host name of each."""
     number: int = 0
     """How many nodes must answer."""
     release: str = ""
@@ -54,38 +51,64 @@ class Expectation:
 
 ANYTHING = Expectation()
 
-Judged = tuple[Node, list[TestResult]]
-"""A node, and all results that it has."""
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One answer: the node, those that it spoke for, and all results that they have."""
+
+    nodes: Sequence[Node]
+    """The node that answered is the first one."""
+    results: Sequence[TestResult]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing about it fails the fleet."""
+        return all(node.passed or node.optional for node in self.nodes)
 
 
 def merge(answers: Iterable[Answer], expectation: Expectation = ANYTHING, **values: Any) -> Report:
     """Return the report of the fleet; ``values`` are further fields of :class:`Report`.
 
     Its results are what is to be said of the fleet as a whole, then those of each node in
-    the order of ``answers``; absent nodes come last.
+    the order of ``answers``; absent nodes come last. Its release is that of the nodes, where
+    all run the same one. An answer that is the report of a fleet itself brings its nodes
+    along, each under both names.
     """
-    answers = list(answers)
+    answers = list(_named_apart(answers))
     answers += list(_absent(answers, expectation))
     judged = [_judge(answer, expectation) for answer in answers]
     if _enough(judged, expectation):
-        judged = [_spare(node, found) for node, found in judged]
-    results = list(_of_the_fleet(answers, expectation))
-    for _, found in judged:
-        results += found
+        judged = [_spare(one) for one in judged]
+    nodes = tuple(node for one in judged for node in one.nodes)
+    results = list(_of_the_fleet(answers, nodes, expectation))
+    for one in judged:
+        results += one.results
+    values = {"release": _common_release(nodes), **values}
     # Whether tests of a node are missing was judged there.
-    return Report.from_results(
-        results, selected=len(results), nodes=tuple(node for node, _ in judged), **values
-    )
+    return Report.from_results(results, selected=len(results), nodes=nodes, **values)
+
+
+def _named_apart(answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield ``answers``, each under a name of its own: two workers may have the same one."""
+    taken: set[str] = set()
+    for answer in answers:
+        name, number = answer.node, 1
+        while name in taken:
+            number += 1
+            name = f"{answer.node} ({number})"
+        taken.add(name)
+        yield replace(answer, node=name)
 
 
 def _absent(answers: Sequence[Answer], expectation: Expectation) -> Iterator[Answer]:
     present = {answer.node for answer in answers}
-    for name in expectation.nodes:
+    present |= {answer.report.node for answer in answers if answer.report is not None}
+    for name in dict.fromkeys(expectation.nodes):
         if name not in present:
             yield Answer(
                 node=name,
-                problem=f"The node {name!r} is absent: it is one of the expected nodes, and"
-                " nothing came from it. Start it, or take it off the list of expected nodes.",
+                problem="The node is absent: it is one of the expected nodes, and nothing came"
+                " from it. Start it, or take it off the list of expected nodes.",
             )
 
 
@@ -94,12 +117,9 @@ def _judge(answer: Answer, expectation: Expectation) -> Judged:
     report = answer.report
     node = Node(name=answer.node, role=answer.role, problem=answer.problem)
     if report is None:
-        return node, [_errored(ANSWER, answer.node, answer.problem)]
-    found = [*_of_the_node(answer.node, report, expectation)]
-    right = all(one.outcome is not Outcome.ERRORED for one in found if one.id == RELEASE)
+        return Judged([node], [_errored(ANSWER, answer.node, answer.problem)])
     node = replace(
         node,
-        passed=report.passed and right,
         host=report.node,
         release=report.release,
         pid=report.pid,
@@ -107,30 +127,47 @@ def _judge(answer: Answer, expectation: Expectation) -> Judged:
         cached=report.cached,
         age=report.age,
     )
-    return node, found
+    others = [replace(one, name=_under(answer.node, one.name)) for one in report.nodes]
+    found = [*_releases([node, *others], expectation), *_said(answer.node, report)]
+    wrong = {one.node for one in found if one.id == RELEASE and one.outcome is Outcome.ERRORED}
+    node = replace(node, passed=report.passed)
+    nodes = [replace(one, passed=one.passed and one.name not in wrong) for one in [node, *others]]
+    return Judged(nodes, found)
 
 
-def _of_the_node(name: str, report: Report, expectation: Expectation) -> Iterator[TestResult]:
-    if expectation.release and report.release != expectation.release:
-        yield _errored(RELEASE, name, _wrong_release(name, report.release, expectation.release))
+def _under(name: str, other: str) -> str:
+    """Return the name of a node that another one spoke for."""
+    return f"{name} {other}" if other else name
+
+
+def _said(name: str, report: Report) -> Iterator[TestResult]:
     if not report.results or (report.inconclusive and not _shows_why(report)):
         yield _verdict(name, report)
-    yield from (replace(result, node=name) for result in report.results)
+    yield from (replace(one, node=_under(name, one.node)) for one in report.results)
+
+
+def _releases(nodes: Sequence[Node], expectation: Expectation) -> Iterator[TestResult]:
+    """Yield what is wrong with the releases of ``nodes``, of which the first one answered."""
+    for node in nodes:
+        # One that speaks for others may run nothing itself.
+        silent = node.problem or (not node.release and len(nodes) > 1)
+        if expectation.release and not silent and node.release != expectation.release:
+            yield _errored(RELEASE, node.name, _wrong_release(node.release, expectation.release))
 
 
 def _shows_why(report: Report) -> bool:
     return any(result.cut_off for result in report.results)
 
 
-def _wrong_release(name: str, found: str, expected: str) -> str:
+def _wrong_release(found: str, expected: str) -> str:
     if not found:
         return (
-            f"The node {name!r} does not tell its release, and {expected!r} is expected. A"
+            f"The node does not tell its release, and {expected!r} is expected. A"
             " caller without credentials is not told, and a site may have none. Send a"
             " token, and set SMOKETEST_RELEASE there."
         )
     return (
-        f"The node {name!r} runs the release {found!r}, and {expected!r} is expected. It was"
+        f"The node runs the release {found!r}, and {expected!r} is expected. It was"
         " not deployed to, or an older process still answers. Deploy to it, or wait until it"
         " was restarted."
     )
@@ -140,8 +177,8 @@ def _verdict(name: str, report: Report) -> TestResult:
     """Return what says why a report has its verdict, where none of its tests does."""
     if report.passed:
         return TestResult(id=VERDICT, node=name, outcome=Outcome.PASSED)
-    why = " ".join(remarks(report)) if report.detail is report.detail.DETAILS else ""
-    message = f"The node {name!r} says FAIL, and names no test that failed. " + (
+    why = " ".join(remarks(report)) if report.detail is Detail.DETAILS else ""
+    message = "The node says FAIL, and names no test that failed. " + (
         why or "A caller without credentials may be told no more. Send a token."
     )
     # Where a node could not tell, nothing was found to be wrong with it.
@@ -149,30 +186,44 @@ def _verdict(name: str, report: Report) -> TestResult:
     return TestResult(id=VERDICT, node=name, outcome=outcome, message=message)
 
 
-def _of_the_fleet(answers: Sequence[Answer], expectation: Expectation) -> Iterator[TestResult]:
-    reports = [answer.report for answer in answers if answer.report is not None]
-    releases = {report.release for report in reports if report.release}
-    if len(releases) > 1 and not expectation.release:
-        yield replace(_errored(RELEASE, "", _different(answers)), optional=True)
-    if len(reports) < expectation.number:
-        yield _errored(
-            ANSWER,
-            "",
-            f"{counted(len(reports), 'node')} answered, and"
-            f" {counted(expectation.number, 'node')} must. Some were not asked, or gave no"
-            " report. Look whether all were started, and all addresses given.",
-        )
+def _of_the_fleet(
+    answers: Sequence[Answer], nodes: Sequence[Node], expectation: Expectation
+) -> Iterator[TestResult]:
+    running = _running(nodes)
+    if len(running) > 1 and not expectation.release:
+        yield replace(_errored(RELEASE, "", _different(running)), optional=True)
+    number = sum(answer.report is not None for answer in answers)
+    if number < expectation.number:
+        yield _errored(ANSWER, "", _too_few("answered", number, expectation.number))
+    if expectation.at_least is not None and len(answers) < expectation.at_least:
+        yield _errored(ANSWER, "", _too_few("could pass", len(answers), expectation.at_least))
 
 
-def _different(answers: Sequence[Answer]) -> str:
+def _too_few(what: str, number: int, expected: int) -> str:
+    return (
+        f"{counted(number, 'node')} {what}, and {counted(expected, 'node')} must. Some were not"
+        " asked, or gave no report. Look whether all were started, and all addresses given."
+    )
+
+
+def _running(nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """Return the names of the nodes that run each release, as far as they tell it."""
     running: dict[str, list[str]] = {}
-    for answer in answers:
-        if answer.report is not None and answer.report.release:
-            running.setdefault(answer.report.release, []).append(answer.node)
-    lines = [
-        f"{release}: {', '.join(names)}"
-        for release, names in sorted(running.items(), key=lambda item: (-len(item[1]), item[0]))
-    ]
+    for node in nodes:
+        if node.release:
+            running.setdefault(node.release, []).append(node.name)
+    return running
+
+
+def _common_release(nodes: Sequence[Node]) -> str:
+    """Return the release of all that answered; nothing where they differ, or one is silent."""
+    releases = {node.release for node in nodes if not node.problem}
+    return releases.pop() if len(releases) == 1 else ""
+
+
+def _different(running: dict[str, list[str]]) -> str:
+    by_size = sorted(running.items(), key=lambda item: (-len(item[1]), item[0]))
+    lines = [f"{release}: {names(nodes)}" for release, nodes in by_size]
     what = (
         f"The nodes run {len(running)} different releases. A deploy is under way, or did"
         " not reach all of them. Wait until it is over, or deploy to the rest."
@@ -188,11 +239,12 @@ def _enough(judged: Sequence[Judged], expectation: Expectation) -> bool:
     """Whether so many nodes passed that the others do not matter."""
     if expectation.at_least is None:
         return False
-    return sum(node.passed for node, _ in judged) >= expectation.at_least
+    return sum(one.passed for one in judged) >= expectation.at_least
 
 
-def _spare(node: Node, found: list[TestResult]) -> Judged:
+def _spare(one: Judged) -> Judged:
     """Return what was judged, as a warning where it is a failure."""
-    if node.passed:
-        return node, found
-    return replace(node, optional=True), [replace(result, optional=True) for result in found]
+    if one.passed:
+        return one
+    nodes = [node if node.passed else replace(node, optional=True) for node in one.nodes]
+    return Judged(nodes, [replace(result, optional=True) for result in one.results])
