@@ -148,10 +148,11 @@ def _said(name: str, report: Report) -> Iterator[TestResult]:
 
 def _releases(nodes: Sequence[Node], expectation: Expectation) -> Iterator[TestResult]:
     """Yield what is wrong with the releases of ``nodes``, of which the first one answered."""
-    for node in nodes:
-        # One that speaks for others may run nothing itself.
-        silent = node.problem or (not node.release and len(nodes) > 1)
-        if expectation.release and not silent and node.release != expectation.release:
+    speaker, *others = nodes
+    # One that speaks for others may run nothing itself.
+    asked = [speaker, *others] if speaker.release or not others else others
+    for node in asked:
+        if expectation.release not in ("", node.release) and not node.problem:
             yield _errored(RELEASE, node.name, _wrong_release(node.release, expectation.release))
 
 
