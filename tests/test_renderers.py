@@ -157,7 +157,7 @@ KEYS = [
     *("status", "test_classes", "tests_run", "tests_passed", "tests_failed", "tests_errored"),
     *("tests_warned", "tests_skipped", "failed_tests", "errored_tests", "warned_tests"),
     *("skipped_tests", "time", "duration", "started_at", "release", "node", "pid", "cached"),
-    *("age", "results"),
+    *("age", "shared", "results"),
 ]
 
 
@@ -244,6 +244,12 @@ def test_a_pass_after_a_retry_says_so_in_every_format(suffix: str) -> None:
 def test_a_report_from_the_cache_says_so_in_every_format(suffix: str) -> None:
     subject = report(result("test_a"))
     assert FILES[suffix](subject) != FILES[suffix](subject.as_cached(7.5))
+
+
+@pytest.mark.parametrize("suffix", FILES)
+def test_a_report_of_a_run_that_was_under_way_says_so_in_every_format(suffix: str) -> None:
+    subject = report(result("test_a"))
+    assert FILES[suffix](subject) != FILES[suffix](replace(subject, shared=True))
 
 
 @pytest.mark.parametrize("suffix", sorted(FILES.keys() - {"prom", "openmetrics"}))

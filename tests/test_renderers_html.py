@@ -226,7 +226,14 @@ def test_the_second_line_says_what_ran_where_when_and_for_how_long() -> None:
     for words in ("9f1c2ab", "web-1", "4242", "2026-11-22 11:00:00 UTC", "3.300 s", "of 25 s"):
         assert words in html
     assert "(4.8 s before this page was made)" in html  # it took 3.3 s and is 1.5 s old
-    assert "a run that ended 1.5 s ago" in html
+    assert "<dt>Report</dt><dd>cached: the run ended 1.5 s ago</dd>" in html
+
+
+def test_the_second_line_says_whose_run_it_is_where_it_is_not_the_callers_own() -> None:
+    one = report(result("a"))
+    assert '<div id="whose" hidden>' in rendered("html", one)
+    shared = rendered("html", replace(one, shared=True))
+    assert '<div id="whose"><dt>Report</dt><dd>shared: the run was under way' in shared
 
 
 def test_who_sees_less_is_told_how_to_see_more() -> None:

@@ -100,9 +100,25 @@ def test_a_hundred_callers_of_the_same_cause_one_run(
     answers = [pool.submit(turns.shared_run, "k", runs, deadline=PATIENCE) for _ in range(100)]
     until(lambda: waiting(turns) == 99)
     runs.go_on.set()
-    assert len({id(answer.result(PATIENCE)) for answer in answers}) == 1
+    reports = [answer.result(PATIENCE) for answer in answers]
+    assert len({id(report.results) for report in reports}) == 1
     assert len(runs.seconds) == 1
-    assert not answers[0].result().cached
+    assert not any(report.cached for report in reports)
+
+
+def test_all_but_the_caller_who_began_it_are_told_that_the_run_is_shared(
+    turns: Sharing, pool: ThreadPoolExecutor
+) -> None:
+    runs = Runs()
+    begun = start(turns, pool, "k", runs)
+    others = [pool.submit(turns.shared_run, "k", runs, deadline=PATIENCE) for _ in range(3)]
+    until(lambda: waiting(turns) == 3)
+    runs.go_on.set()
+    assert not begun.result(PATIENCE).shared
+    assert [other.result(PATIENCE).shared for other in others] == [True] * 3
+    again = turns.shared_run("k", runs, deadline=PATIENCE, cache_seconds=60)
+    assert not again.shared
+    assert not turns.shared_run("k", runs, deadline=PATIENCE, cache_seconds=60).shared
 
 
 def start(turns: Sharing, pool: ThreadPoolExecutor, key: str, runs: Runs) -> Future[Report]:

@@ -11,14 +11,15 @@ def run(report: Report) -> dict[str, Any]:
     """Return ``report`` as JSON-ready values, without its results.
 
     ``time`` is in milliseconds as in 1.x, ``duration``, ``age`` and every other time in
-    seconds. A report that shows the verdict only is ``{"status": …}``, and only one that
-    spans nodes has ``nodes``.
+    seconds. A report that shows the verdict only is ``{"status": …}``, only one that spans
+    nodes has ``nodes``, and only one of a process that counts as something has ``role``.
     """
     verdict = {"status": report.status}
     if report.detail is Detail.VERDICT:
         return verdict
     nodes = {"nodes": [node.to_dict() for node in report.nodes]} if report.nodes else {}
-    return verdict | _counts(report) | _facts(report) | nodes
+    role = {"role": report.role} if report.role else {}
+    return verdict | _counts(report) | _facts(report) | role | nodes
 
 
 def _counts(report: Report) -> dict[str, Any]:
@@ -48,4 +49,5 @@ def _facts(report: Report) -> dict[str, Any]:
         "pid": report.pid,
         "cached": report.cached,
         "age": report.age,
+        "shared": report.shared,
     }

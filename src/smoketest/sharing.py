@@ -12,6 +12,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from time import monotonic
 
 from smoketest import isolation, refusals
@@ -128,7 +129,7 @@ class Sharing:
                     return self._flight
                 landed = self._wait(self._flight, key, until)
                 if landed.key == key and landed.report:
-                    return landed.report
+                    return replace(landed.report, shared=True)
                 late = True
 
     def _wait(self, flight: _Flight, key: Hashable, until: float) -> _Flight:

@@ -17,7 +17,7 @@ from django.utils.safestring import mark_safe
 from smoketest.escaping import one_line
 from smoketest.results import Detail, Report
 from smoketest.rows import BLANK, Row, group, markup, percent, rows
-from smoketest.wording import headline, provenance, remarks
+from smoketest.wording import headline, remarks
 
 SECTIONS = (
     ("failed", "Failed"),
@@ -106,7 +106,6 @@ def _findings(report: Report) -> dict[str, Any]:
     return {
         "headline": headline(report),
         "remarks": remarks(report),
-        "provenance": provenance(report),
         "started": report.started_at,
         "started_words": f"{report.started_at:%Y-%m-%d %H:%M:%S} {report.started_at.tzname()}",
         "ago": _ago(report.duration + report.age),
@@ -114,6 +113,7 @@ def _findings(report: Report) -> dict[str, Any]:
         "deadline": report.deadline or "",
         "limit": f"{report.deadline:g} s" if report.deadline else "",
         "used": percent(report.duration, report.deadline),
+        "whose": _whose(report),
         "facts": _facts(report),
         "sections": sections,
         "total": sum(section["size"] for section in sections),
@@ -128,6 +128,13 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("Process", str(report.pid or "")),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _whose(report: Report) -> str:
+    """Return whose run it is, where not the caller's own; the script says the same."""
+    if report.shared:
+        return "shared: the run was under way when you came"
+    return f"cached: the run ended {report.age:.1f} s ago" if report.cached else ""
 
 
 def _ago(seconds: float) -> str:

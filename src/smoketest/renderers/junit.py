@@ -99,6 +99,7 @@ def _suite(name: str, results: list[TestResult], report: Report) -> Element:
         pid=str(report.pid or ""),
         cached="true" if report.cached else "",
         age=f"{report.age:.3f}" if report.cached else "",
+        shared="true" if report.shared else "",
     )
     suite.extend(map(_case, results))
     return suite

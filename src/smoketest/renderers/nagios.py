@@ -56,8 +56,8 @@ def _summary(report: Report) -> Iterator[str]:
     release = f", release {one_line(report.release)}" if report.release else ""
     yield f"{headline(report)}{_named(report)}{release}"
     yield from (remark.rstrip(".") for remark in remarks(report))
-    if report.cached:
-        yield provenance(report).rstrip(".")
+    if whose := provenance(report):
+        yield whose.rstrip(".")
 
 
 def _named(report: Report) -> str:

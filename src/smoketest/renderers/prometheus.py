@@ -93,6 +93,11 @@ def _run(report: Report) -> Iterator[Metric]:
     yield _gauge(
         "run_cached", "1 when it is the report of an earlier run, 0 when not.", report.cached
     )
+    yield _gauge(
+        "run_shared",
+        "1 when the caller came while the run was under way, 0 when not.",
+        report.shared,
+    )
     yield _counts(report)
     yield from _build(report)
 

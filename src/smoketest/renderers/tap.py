@@ -104,8 +104,8 @@ def _comments(report: Report) -> Iterator[str]:
     if report.detail is Detail.VERDICT:
         return
     yield f"# {report.status}: {headline(report)}"
-    if report.cached:
-        yield f"# {provenance(report)}"
+    if whose := provenance(report):
+        yield f"# {whose}"
     facts = {"release": report.release, "node": report.node}
     known = [f"{name}={one_line(value)}" for name, value in facts.items() if value]
     yield " ".join(["#", f"time={report.duration * 1000:.3f}ms", *known])

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from smoketest.escaping import one_line, visible
-from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import provenance, remarks, runbook
+from smoketest.matrix import Finding, drawn, findings
+from smoketest.results import Detail, Report
+from smoketest.wording import provenance, remarks, runbook, where, which
 
 
 class TextRenderer:
@@ -31,13 +32,17 @@ def _lines(report: Report) -> Iterator[str]:
     if report.detail is Detail.VERDICT:
         return
     yield from _counts(report)
-    for label in ("failed", "errored", "warned", "skipped"):
-        for result in report.labelled(label):
-            yield from _result(result)
-    yield from (f"{one_line(result.id)} retried" for result in report.results if result.retried)
+    labels = ("failed", "errored", "warned", "skipped")
+    for finding in findings(report, [one for each in labels for one in report.labelled(each)]):
+        yield from _finding(finding, report)
+    for finding in findings(report, [result for result in report.results if result.retried]):
+        yield _line(finding, "retried", report)
     yield from remarks(report)
-    if report.cached:
-        yield provenance(report)
+    if said := provenance(report):
+        yield said
+    if report.nodes:
+        yield "matrix:"
+        yield from (f"    {line}" if line else "" for line in drawn(report))
 
 
 def _counts(report: Report) -> Iterator[str]:
@@ -52,14 +57,26 @@ def _counts(report: Report) -> Iterator[str]:
     if counts.skipped:
         yield f"tests skipped: {counts.skipped}"
     yield f"time: {report.duration * 1000:f}ms"
+    if report.nodes:
+        yield f"nodes: {len(report.nodes)}"
+        yield f"nodes passed: {sum(node.passed for node in report.nodes)}"
 
 
-def _result(result: TestResult) -> Iterator[str]:
+def _finding(finding: Finding, report: Report) -> Iterator[str]:
+    result = finding.result
     first, *further = visible(result.message).strip("\n").split("\n")
-    line = f"{one_line(result.id)} {result.label}"
+    line = _line(finding, result.label, report)
     yield f"{line}: {first}" if first else line
     if result.traceback:
         further += visible(result.traceback).rstrip("\n").split("\n")
-    if where := runbook(result):
-        further.append(f"Runbook: {where}")
+    further += [more for more in (which(finding, report), _runbook(finding)) if more]
     yield from (f"    {line}" if line else "" for line in further)
+
+
+def _line(finding: Finding, label: str, report: Report) -> str:
+    return f"{one_line(finding.result.id)} {label} {where(finding, report)}".rstrip()
+
+
+def _runbook(finding: Finding) -> str:
+    url = runbook(finding.result)
+    return f"Runbook: {url}" if url else ""

@@ -197,7 +197,10 @@
       started.dateTime = end.started_at;
       started.textContent = new Date(end.started_at).toISOString().slice(0, 19).replace("T", " ") + " UTC";
     }
-    if (end.cached) find("#remarks").append(made("p", {}, `This is the report of a run that ended ${end.age.toFixed(1)} s ago.`));
+    if (find("#whose")) {
+      find("#whose dd").textContent = end.shared ? "shared: the run was under way when you came" : `cached: the run ended ${Number(end.age).toFixed(1)} s ago`;
+      find("#whose").hidden = !end.shared && !end.cached;
+    }
     tellTime();
   };
   const showResults = (results, passed) => {
