@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from smoketest.escaping import one_line, visible
+from smoketest.matrix import NOT_TESTS, Finding, drawn, findings, tally
 from smoketest.results import Outcome, Report, TestResult
 from smoketest.selection import label_for
 from smoketest.tracebacks import own_frames
-from smoketest.wording import counted, headline, remarks
+from smoketest.wording import counted, headline, provenance, remarks, where, which
 
 _WIDTH = 79
 
@@ -43,36 +44,57 @@ def report_lines(
     *,
     durations: int | None = None,
     program: str = "python manage.py smoketest",
+    option: str = "",
 ) -> Iterator[str]:
     """Yield the lines of ``report``.
 
     ``verbosity`` is Django's: 0 is the verdict alone, 1 adds messages and tracebacks
     with the frames of the project's own files, 3 shows all frames. ``durations`` is
     how many of the slowest tests are named, 0 for all; ``None`` names some of a slow
-    run. ``program`` is what runs the tests again.
+    run. ``program`` is what runs the tests again; ``option`` is what it has before a
+    label, as in ``--test=``.
     """
     paint = style.SUCCESS if report.passed else style.ERROR
     yield paint(f"{report.status}: {headline(report)}")
     if verbosity < 1:
         return
-    for label in ("failed", "errored", "warned"):
-        for result in report.labelled(label):
-            yield from _problem(result, style, whole=verbosity >= 3)
-    skipped = report.labelled("skipped")
-    retried = [result for result in report.labelled("passed") if result.retried]
-    if skipped or retried:
-        yield ""
-    yield from (style.WARNING(line) for line in map(_skip, skipped))
-    yield from (style.WARNING(f"retried: {one_line(one.id)}, and it passed") for one in retried)
+    bad = [one for label in _BAD for one in report.labelled(label)]
+    for finding in findings(report, bad):
+        yield from _problem(finding, report, style, whole=verbosity >= 3)
+    yield from _asides(report, style)
     if durations is None and report.duration >= SLOW:
         durations = _SLOWEST
     if durations is not None:
         yield ""
         yield from slowest_lines(report, durations)
+    if report.nodes:
+        yield ""
+        yield from drawn(report)
     yield ""
-    yield from (line for remark in remarks(report) for line in textwrap.wrap(remark, _WIDTH))
+    yield from _sentences(report)
     yield _counts(report)
-    yield from _again(report, program)
+    yield from _again(report, program, option)
+
+
+_BAD = ("failed", "errored", "warned")
+
+
+def _asides(report: Report, style: Style) -> Iterator[str]:
+    """Yield what was skipped, and what passed at its second attempt only."""
+    skipped = findings(report, report.labelled("skipped"))
+    retried = findings(report, [one for one in report.labelled("passed") if one.retried])
+    if skipped or retried:
+        yield ""
+    yield from (style.WARNING(_skip(finding, report)) for finding in skipped)
+    for finding in retried:
+        yield style.WARNING(f"retried: {_titled(finding, report)}, and it passed")
+
+
+def _sentences(report: Report) -> Iterator[str]:
+    # A run of one process that is shown here is always the caller's own.
+    said = [provenance(report)] if report.nodes else []
+    for sentence in [*remarks(report), *said]:
+        yield from textwrap.wrap(sentence, _WIDTH)
 
 
 def slowest_lines(report: Report, number: int) -> Iterator[str]:
@@ -80,15 +102,21 @@ def slowest_lines(report: Report, number: int) -> Iterator[str]:
     ran = [result for result in report.results if result.outcome is not Outcome.SKIPPED]
     ran.sort(key=lambda result: -result.duration)
     yield "Slowest tests:"
-    yield from (f"{one.duration:10.3f} s  {one_line(one.id)}" for one in ran[: number or None])
+    for one in ran[: number or None]:
+        yield f"{one.duration:10.3f} s  {one_line(one.id)}{_on(one)}"
 
 
-def _again(report: Report, program: str) -> Iterator[str]:
+def _on(result: TestResult) -> str:
+    return f" on {one_line(result.node)}" if result.node else ""
+
+
+def _again(report: Report, program: str, option: str) -> Iterator[str]:
     """Yield the command line that runs just what failed; a shell takes it as it stands."""
     failed = [*report.labelled("failed"), *report.labelled("errored")]
-    if not failed:
+    ids = dict.fromkeys(one.id for one in failed if one.id not in NOT_TESTS)
+    if not ids:
         return
-    labels = dict.fromkeys(shlex.quote(one_line(label_for(result.id))) for result in failed)
+    labels = dict.fromkeys(f"{option}{shlex.quote(one_line(label_for(id)))}" for id in ids)
     yield ""
     yield "To run again what failed:"
     line = f"    {' '.join([program, *labels])}"
@@ -105,7 +133,7 @@ def result_line(result: TestResult, style: Style) -> str:
     address = one_line(result.id)
     name = address.rpartition(".")[2]
     again = " (retried)" if result.retried else ""
-    return f"{name} ({address}) ... {_word(result, style)}{again}"
+    return f"{name} ({address}){_on(result)} ... {_word(result, style)}{again}"
 
 
 def result_lines(result: TestResult, style: Style) -> Iterator[str]:
@@ -138,10 +166,12 @@ def _word(result: TestResult, style: Style) -> str:
     return style.ERROR("ERROR")
 
 
-def _problem(result: TestResult, style: Style, *, whole: bool) -> Iterator[str]:
+def _problem(finding: Finding, report: Report, style: Style, *, whole: bool) -> Iterator[str]:
+    result = finding.result
     paint = style.WARNING if result.warned else style.ERROR
     yield ""
-    yield paint(f"{result.label}: {one_line(result.id)}")
+    yield paint(f"{result.label}: {_titled(finding, report)}")
+    yield from _indented(which(finding, report))
     if result.description:
         yield f"    {one_line(result.description)}"
     yield from _indented(visible(result.message))
@@ -151,9 +181,13 @@ def _problem(result: TestResult, style: Style, *, whole: bool) -> Iterator[str]:
         yield f"    Runbook: {one_line(result.runbook)}"
 
 
-def _skip(result: TestResult) -> str:
-    reason = f": {one_line(result.message)}" if result.message else ""
-    return f"skipped: {one_line(result.id)}{reason}"
+def _titled(finding: Finding, report: Report) -> str:
+    return f"{one_line(finding.result.id)} {where(finding, report)}".rstrip()
+
+
+def _skip(finding: Finding, report: Report) -> str:
+    reason = f": {one_line(finding.result.message)}" if finding.result.message else ""
+    return f"skipped: {_titled(finding, report)}{reason}"
 
 
 def _indented(text: str) -> Iterator[str]:
@@ -163,8 +197,9 @@ def _indented(text: str) -> Iterator[str]:
 
 
 def _counts(report: Report) -> str:
-    counts = report.counts
+    counts = tally(report) if report.nodes else report.counts
     words = ("passed", "failed", "errored", "warned", "skipped")
     parts = [f"{number} {word}" for word in words if (number := getattr(counts, word))]
     listed = f": {', '.join(parts)}" if parts else ""
-    return f"Ran {counted(counts.run, 'test')} in {report.duration:.3f} s{listed}."
+    nodes = f" on {counted(len(report.nodes), 'node')}" if report.nodes else ""
+    return f"Ran {counted(counts.run, 'test')}{nodes} in {report.duration:.3f} s{listed}."
