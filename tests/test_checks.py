@@ -222,6 +222,12 @@ def test_a_database_that_we_cannot_guard_is_a_warning() -> None:
         assert "(oracle)" in only(checks.UNSUPPORTED_DATABASE)
 
 
+def test_a_cache_that_does_not_exist_is_an_error_with_the_nearest_alias() -> None:
+    said = only(checks.UNKNOWN_CACHE, SMOKETEST_HISTORY_CACHE="defaults")
+    assert "Did you mean 'default'?" in said
+    assert found(SMOKETEST_HISTORY_CACHE="defaults", SMOKETEST_HISTORY=0) == []
+
+
 def test_a_site_without_a_database_is_fine() -> None:
     with database(DummyWrapper):
         assert found() == []

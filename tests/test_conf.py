@@ -42,6 +42,9 @@ def test_the_table_has_the_settings_and_defaults_of_the_contract() -> None:
         "SMOKETEST_RELEASE": None,
         "SMOKETEST_HOST": None,
         "SMOKETEST_RENDERERS": [],
+        "SMOKETEST_ROLE": None,
+        "SMOKETEST_HISTORY": 50,
+        "SMOKETEST_HISTORY_CACHE": "default",
     }
 
 
@@ -101,6 +104,14 @@ def test_a_setting_cannot_be_changed_through_the_object() -> None:
         ("release", "", "this is empty"),
         ("host", "https://shop.example", "scheme, path and user"),
         ("renderers", "a.B", "list of its letters"),
+        ("role", "Workers", "did you mean 'worker'"),
+        ("role", "", "None or one of 'web', 'worker'"),
+        ("role", ["web"], "None or one of 'web', 'worker'"),
+        ("history", -1, "less than nothing"),
+        ("history", True, "this is of type bool"),
+        ("history", 5.5, "this is of type float"),
+        ("history_cache", None, "this is of type NoneType"),
+        ("history_cache", "", "this is empty"),
     ],
 )
 def test_an_unusable_value_is_named_with_its_reason_and_a_remedy(

@@ -5,9 +5,9 @@ This is what a test author writes with; ``docs/`` has the rest.
 
 from __future__ import annotations
 
-from .marks import optional, serial, tag, timeout
+from .marks import optional, runs_on, serial, tag, timeout
 from .testcases import SmokeTest
 
 __version__ = "2.0.0"
 
-__all__ = ["SmokeTest", "optional", "serial", "tag", "timeout"]
+__all__ = ["SmokeTest", "optional", "runs_on", "serial", "tag", "timeout"]

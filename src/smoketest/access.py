@@ -64,12 +64,15 @@ def trim(report: Report, detail: Detail) -> Report:
         counts=report.counts,
         results=tuple(map(_summarized, report.results)),
         selected=report.selected,
+        elsewhere=report.elsewhere,
         started_at=report.started_at,
         duration=report.duration,
+        role=report.role,
         deadline=report.deadline,
         interrupted=report.interrupted,
         cached=report.cached,
         age=report.age,
+        shared=report.shared,
         detail=detail,
     )
 

@@ -70,10 +70,15 @@ def _of_setting(number: int, setting: Setting[Any]) -> Check:
     )
 
 
+NUMBERS = (*range(1, 16), *range(31, 100))
+"""Of the checks of the settings: what lies between belongs to hazards."""
+
 SETTING_CHECKS: dict[str, Check] = {
-    setting.name: _of_setting(number, setting) for number, setting in enumerate(SETTINGS, 1)
+    setting.name: _of_setting(number, setting)
+    for number, setting in zip(NUMBERS, SETTINGS, strict=False)
 }
-"""smoketest.E001 to smoketest.E015, in the order of the settings' reference."""
+"""smoketest.E001 to smoketest.E015 and those from smoketest.E031 on, in the order of the
+settings' reference. A new setting stands last there, so that no id ever changes."""
 
 BAD_PROBE = Check(
     id="smoketest.E016",
@@ -101,6 +106,13 @@ NO_ROLLBACK = Check(
     "there would stay.",
     hint="Use an engine with transactions, or keep every test away from it with the "
     "attribute 'databases'.",
+)
+UNKNOWN_CACHE = Check(
+    id="smoketest.E020",
+    level=checks.ERROR,
+    sentence="SMOKETEST_HISTORY_CACHE names {alias!r}, but CACHES has no such alias, so no run "
+    "is remembered.{near}",
+    hint="Name an alias of CACHES.",
 )
 UNKNOWN_SETTING = Check(
     id="smoketest.W001",
@@ -165,6 +177,7 @@ CHECKS: tuple[Check, ...] = (
     BAD_RENDERER,
     SHORT_TOKEN,
     NO_ROLLBACK,
+    UNKNOWN_CACHE,
     UNKNOWN_SETTING,
     UNKNOWN_APP,
     SHORT_DEADLINE,
@@ -302,6 +315,12 @@ def _unknown_permission() -> Iterator[CheckMessage]:
         yield UNKNOWN_PERMISSION.message(permission=permission, label=label, near=near)
 
 
+def _unknown_cache() -> Iterator[CheckMessage]:
+    alias = settings.history_cache
+    if settings.history and alias not in django_settings.CACHES:
+        yield UNKNOWN_CACHE.message(alias=alias, near=_near(alias, list(django_settings.CACHES)))
+
+
 def _wrappers() -> Iterator[BaseDatabaseWrapper]:
     """Yield the database wrappers that can be made; Django's own checks tell of others."""
     for alias in connections:
@@ -353,5 +372,6 @@ _TOGETHER = (
     (("SMOKETEST_ANONYMOUS", "SMOKETEST_TOKENS"), _open_details),
     (("SMOKETEST_HOST",), _foreign_host),
     (("SMOKETEST_PERMISSION",), _unknown_permission),
+    (("SMOKETEST_HISTORY", "SMOKETEST_HISTORY_CACHE"), _unknown_cache),
 )
 """The settings that a look needs, and the look; it is left out while one is unusable."""

@@ -19,7 +19,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from smoketest.options import Options, Probe
+from smoketest.options import ROLES, Options, Probe
 from smoketest.renderers import Renderer
 
 T = TypeVar("T")
@@ -195,6 +195,14 @@ def _count(value: object) -> int:
     return value
 
 
+def _count_or_zero(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Unusable(f"this is of type {type(value).__name__}")
+    if value < 0:
+        raise Unusable("this is less than nothing")
+    return value
+
+
 def _failure_status(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Unusable(f"this is of type {type(value).__name__}")
@@ -207,6 +215,13 @@ def _anonymous(value: object) -> str:
     if isinstance(value, str) and value in ANONYMOUS_CHOICES:
         return value
     near = get_close_matches(str(value).lower(), ANONYMOUS_CHOICES, n=1)
+    raise Unusable(f"did you mean {near[0]!r}?" if near else "")
+
+
+def _role(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value in ROLES):
+        return value
+    near = get_close_matches(str(value).lower(), ROLES, n=1)
     raise Unusable(f"did you mean {near[0]!r}?" if near else "")
 
 
@@ -239,7 +254,10 @@ PROBES = Kind("a list of dotted paths, or of pairs (path, {attribute: value})", 
 SECONDS = Kind("a number of seconds above 0", _seconds)
 SECONDS_OR_ZERO = Kind("a number of seconds, 0 or more", _seconds_or_none_at_all)
 COUNT = Kind("a whole number, 1 or more", _count)
+COUNT_OR_ZERO = Kind("a whole number, 0 or more", _count_or_zero)
+TEXT = Kind("a string that is not empty", _text)
 FAILURE_STATUS = Kind("an HTTP status between 400 and 599", _failure_status)
+ROLE = Kind("None or one of " + ", ".join(map(repr, ROLES)), _role)
 ANONYMOUS = Kind("one of " + ", ".join(map(repr, ANONYMOUS_CHOICES)), _anonymous)
 TEXT_OR_NONE = Kind("None or a string that is not empty", _text_or_none)
 PERMISSION = Kind("None or a permission as 'app_label.codename'", _permission)
@@ -348,6 +366,25 @@ class Settings:
         example='["ops.renderers.SlackRenderer"]',
         description="Dotted paths of further renderers.",
     )
+    role = Setting(
+        None,
+        ROLE,
+        example='"worker"',
+        description="What this process counts as, for tests with runs_on; None is 'web' for a"
+        " request, 'worker' for a Celery task, and every test for the command.",
+    )
+    history = Setting(
+        50,
+        COUNT_OR_ZERO,
+        example="50",
+        description="Recent runs that are remembered of each selection; 0 remembers none.",
+    )
+    history_cache = Setting(
+        "default",
+        TEXT,
+        example='"default"',
+        description="Alias in CACHES of the cache that remembers them.",
+    )
 
 
 settings = Settings()
@@ -409,6 +446,7 @@ def options(**overrides: Any) -> Options:
             parallel=settings.parallel,
             max_connections=settings.max_connections,
             lock_timeout=settings.lock_timeout,
+            role=settings.role or "",
             release=release(),
             host=settings.host,
         ),

@@ -280,7 +280,13 @@ def _renamed(cls: type[SmokeTest], suffix: str) -> type[SmokeTest]:
 def _tests(find: _Find, cls: type[SmokeTest]) -> list[Candidate]:
     places = tuple(find.apps), tuple(find.modules)
     tests = [cls(name) for name in _method_names(cls)]
-    return [Candidate(test.id(), test, *places, frozenset(test.spec().tags)) for test in tests]
+    return [_candidate(test, *places) for test in tests]
+
+
+def _candidate(test: SmokeTest, apps: tuple[str, ...], modules: tuple[str, ...]) -> Candidate:
+    spec = test.spec()
+    tags = frozenset(spec.tags)
+    return Candidate(test.id(), test, apps, modules, tags, runs_on=spec.runs_on)
 
 
 def _stand_in(find: _Find, broken: Broken) -> Candidate:

@@ -7,8 +7,10 @@ import math
 import unittest
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from .options import ROLES
 from .recorder import relative_path
 
 Subject = TypeVar("Subject", bound=type | Callable[..., Any])
@@ -22,6 +24,8 @@ class Spec:
     tags: tuple[str, ...]
     optional: bool
     serial: bool
+    runs_on: frozenset[str]
+    """The roles of the processes where it runs."""
     runbook: str
     description: str
     file: str
@@ -48,6 +52,7 @@ def spec_of(test: unittest.TestCase) -> Spec:
         tags=tuple(sorted(_words(cls.tags, test) | _words(getattr(method, "tags", ()), test))),
         optional=bool(cls.optional or getattr(method, "optional", False)),
         serial=bool(cls.serial or getattr(method, "serial", False)),
+        runs_on=_roles(getattr(method, "runs_on", cls.runs_on), test),
         runbook=str(cls.runbook or ""),
         description=test.shortDescription() or "",
         file=relative_path(code.co_filename) if code else "",
@@ -80,6 +85,28 @@ def _words(value: Any, subject: object) -> frozenset[str]:
     return frozenset(value)
 
 
+def _roles(value: Any, subject: object) -> frozenset[str]:
+    if not is_collection_of_words(value):
+        raise TypeError(
+            f"runs_on of {subject} is {value!r}, which is no set of words. "
+            'Write runs_on = {"worker"}, or @runs_on("worker").'
+        )
+    if not value:
+        raise ValueError(
+            f"runs_on of {subject} is empty, so it would run nowhere. "
+            f"Name one of {', '.join(map(repr, ROLES))}, or leave it out to run everywhere."
+        )
+    for word in sorted(value):
+        if word not in ROLES:
+            near = get_close_matches(word.lower(), ROLES, n=1)
+            raise ValueError(
+                f"runs_on of {subject} names {word!r}, which is no role that a process can have."
+                f"{f' Did you mean {near[0]!r}?' if near else ''}"
+                f" Name one of {', '.join(map(repr, ROLES))}, or both."
+            )
+    return frozenset(value)
+
+
 def is_collection_of_words(value: Any) -> bool:
     """Whether ``value`` is a set or a list of strings, and no string itself."""
     if isinstance(value, str) or not isinstance(value, Collection):
@@ -109,6 +136,20 @@ def timeout(seconds: float) -> Callable[[Subject], Subject]:
 
     def decorate(subject: Subject) -> Subject:
         subject.timeout = limit  # type: ignore[union-attr]
+        return subject
+
+    return decorate
+
+
+def runs_on(*roles: str) -> Callable[[Subject], Subject]:
+    """Let a test method, or each test of a class, run in processes with these ``roles`` only.
+
+    Roles are ``"web"`` and ``"worker"``. Raises ``TypeError`` or ``ValueError`` for others.
+    """
+    wanted = _roles(roles, "a test")
+
+    def decorate(subject: Subject) -> Subject:
+        subject.runs_on = wanted  # type: ignore[union-attr]
         return subject
 
     return decorate

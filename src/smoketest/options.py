@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+ROLES = ("web", "worker")
+"""What a process can count as."""
+
 Probe = str | tuple[str, Mapping[str, Any]]
 """A dotted path to a ``SmokeTest`` class, or that and the attributes to set on it."""
 

@@ -119,6 +119,59 @@ _BAD = frozenset({Outcome.FAILED, Outcome.ERRORED})
 _TEST_FIELDS = tuple(f.name for f in fields(TestResult))
 
 
+class _Draft:
+    """A :class:`TestResult` before it is frozen: the same memory, with attributes to set."""
+
+    __slots__ = _TEST_FIELDS
+
+    def __init__(
+        self,
+        id: str,
+        outcome: Outcome,
+        optional: bool = False,
+        duration: float = 0.0,
+        started_at: datetime = EPOCH,
+        description: str = "",
+        tags: tuple[str, ...] = (),
+        message: str = "",
+        traceback: str = "",
+        timed_out: bool = False,
+        cut_off: bool = False,
+        retried: bool = False,
+        file: str = "",
+        line: int = 0,
+        runbook: str = "",
+        node: str = "",
+    ) -> None:
+        self.id = id
+        self.outcome = outcome
+        self.optional = optional
+        self.duration = duration
+        self.started_at = started_at
+        self.description = description
+        self.tags = tags
+        self.message = message
+        self.traceback = traceback
+        self.timed_out = timed_out
+        self.cut_off = cut_off
+        self.retried = retried
+        self.file = file
+        self.line = line
+        self.runbook = runbook
+        self.node = node
+
+
+def new_result(*values: Any, **named: Any) -> TestResult:
+    """Return ``TestResult(...)`` in a sixth of the time; ``values`` are in its fields' order.
+
+    The constructor of a frozen dataclass calls ``object.__setattr__`` for each field, which
+    for ten thousand tests that do nothing is a tenth of the whole run.
+    """
+    result: Any = _Draft(*values, **named)
+    result.__class__ = TestResult  # both have the same slots, so this is only a new label
+    return result  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One process of a fleet, and what became of the run there."""
@@ -196,6 +249,8 @@ class Report:
     """In discovery order, whatever order the tests ended in."""
     selected: int = 0
     """How many tests were asked for. With ``failfast`` fewer may have a result."""
+    elsewhere: int = 0
+    """How many tests more would have been asked for in a process with another role."""
     started_at: datetime = EPOCH
     """Aware."""
     duration: float = 0.0
@@ -203,6 +258,8 @@ class Report:
     release: str = ""
     node: str = ""
     """Host name."""
+    role: str = ""
+    """What the process counts as: ``"web"`` or ``"worker"``; empty runs every test."""
     pid: int = 0
     deadline: float = 0.0
     """Seconds that the run was given."""

@@ -13,7 +13,7 @@ from . import discovery, processes, scheduling
 from .options import Options
 from .results import Report, TestResult
 from .scheduling import Stopped
-from .selection import Candidate, Selection
+from .selection import Candidate, Selection, in_role
 from .testcases import SmokeTest
 
 __all__ = ["Options", "Stopped", "run", "select"]
@@ -27,6 +27,11 @@ def select(selection: Selection = EVERYTHING, options: Options = DEFAULTS) -> li
 
     Raises ``InvalidSelection`` where a word of the selection is unknown.
     """
+    return in_role(_chosen(selection, options), options.role)
+
+
+def _chosen(selection: Selection, options: Options) -> list[Candidate]:
+    """Return what the selection means, wherever it runs."""
     candidates = discovery.discover(options.skip_apps, options.probes)
     return selection.select(candidates, discovery.app_labels())
 
@@ -47,7 +52,8 @@ def run(
     the report.
     """
     started_at, start = datetime.now(UTC), monotonic()
-    selected = select(selection, options)
+    chosen = _chosen(selection, options)
+    selected = in_role(chosen, options.role)
     on_start([candidate.id for candidate in selected])
     tests = [cast(SmokeTest, candidate.test) for candidate in selected]
     execute = processes.execute if options.isolate else scheduling.execute
@@ -58,7 +64,9 @@ def run(
         selected=len(selected),
         started_at=started_at,
         duration=monotonic() - start,
+        elsewhere=len(chosen) - len(selected),
         release=options.release,
+        role=options.role,
         node=socket.gethostname(),
         pid=os.getpid(),
         deadline=options.deadline,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from smoketest.exceptions import InvalidSelection
+from smoketest.options import ROLES
 
 _SHOWN = 20
 """How many known words an error lists at most."""
@@ -33,6 +34,8 @@ class Candidate:
     tags: frozenset[str]
     broken: bool = False
     """Whether it stands for something that could not be loaded."""
+    runs_on: frozenset[str] = frozenset(ROLES)
+    """Roles of the processes where it runs; what could not be loaded runs everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,14 @@ class Selection:
         if not candidate.tags.isdisjoint(self.exclude_tags):
             return False
         return not self.tags or not candidate.tags.isdisjoint(self.tags)
+
+
+def in_role(candidates: Iterable[Candidate], role: str) -> list[Candidate]:
+    """Return those of ``candidates`` that run where a process counts as ``role``.
+
+    An empty ``role`` is that of a process which runs every test.
+    """
+    return [one for one in candidates if not role or role in one.runs_on]
 
 
 _FIXTURES = frozenset({"setUpClass", "tearDownClass", "setUpModule", "tearDownModule"})

@@ -21,6 +21,7 @@ from django.utils.functional import cached_property
 
 from . import coroutines, isolation, marks, queries, refusals
 from .client import SmokeAsyncClient, SmokeClient
+from .options import ROLES
 from .exceptions import FixtureFailed, Refused
 
 P = ParamSpec("P")
@@ -46,6 +47,8 @@ class SmokeTest(SimpleTestCase):
     optional: bool = False
     """Whether a failure is reported as a warning and does not fail the run."""
     serial: bool = False
+    runs_on: Collection[str] = frozenset(ROLES)
+    """Roles of the processes where the test runs: ``{"web"}``, ``{"worker"}`` or both."""
     """Whether the test never runs beside another."""
     runbook: str = ""
     """URL shown beside a failure."""

@@ -104,9 +104,8 @@ class IndexView(View):
 
     def get_options(self, asked: Query) -> Options:
         """Return how to run: by the settings, with limits as low as the caller wants them."""
-        options = conf.lowered(
-            conf.options(failfast=asked.failfast), timeout=asked.timeout, deadline=asked.deadline
-        )
+        options = conf.options(failfast=asked.failfast, role=settings.role or "web")
+        options = conf.lowered(options, timeout=asked.timeout, deadline=asked.deadline)
         return conf.lowered(options, deadline=query.scrape_deadline(self.request))
 
     def get_report(self, asked: Query) -> Report:

@@ -10,13 +10,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from smoketest import arguments, conf, delivery, listing, runner, supervision, terminal
+from smoketest import arguments, conf, delivery, listing, runner, supervision, terminal, wording
 from smoketest.arguments import InvalidArgument
 from smoketest.cleansing import cleanse, cleanse_result
 from smoketest.console import Console, write
@@ -159,7 +160,8 @@ class Command(BaseCommand):
         as_format = listing.as_json if name == "json" else listing.as_text
         write(as_format(candidates), self.stdout)
         if not candidates:
-            write("Nothing is selected, and that is never a pass.\n", self.stderr)
+            elsewhere = len(runner.select(selection, replace(limits, role="")))
+            write(f"{wording.nothing_selected(elsewhere, limits.role)}\n", self.stderr)
             sys.exit(COULD_NOT_TELL)
 
     def _exit(self, report: Report, threads_before: set[threading.Thread], status: int) -> None:
