@@ -226,6 +226,7 @@ def test_list_as_json_runs_nothing_and_marks_what_cannot_be_loaded(make_app: Mak
     assert json.loads(outcome.out) == {
         "tests": [READ, WRITE, "bank.smoke"],
         "cannot_be_loaded": ["bank.smoke"],
+        "runs_on": {},
     }
     assert Outcome("--list", "bank").out == "bank.smoke (cannot be loaded)\n"
 
