@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from .matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
@@ -83,6 +84,8 @@ def merge(answers: Iterable[Answer], expectation: Expectation = ANYTHING, **valu
     results = list(_of_the_fleet(answers, nodes, expectation))
     for one in judged:
         results += one.results
+    if started_at := values.get("started_at"):
+        results = [_dated(result, started_at) for result in results]
     values = {"release": _common_release(nodes), **values}
     # Whether tests of a node are missing was judged there.
     return Report.from_results(results, selected=len(results), nodes=nodes, **values)
@@ -234,6 +237,11 @@ def _different(running: dict[str, list[str]]) -> str:
 
 def _errored(about: str, node: str, message: str) -> TestResult:
     return TestResult(id=about, node=node, outcome=Outcome.ERRORED, message=message)
+
+
+def _dated(result: TestResult, started_at: datetime) -> TestResult:
+    """Return ``result``, of the time at which the nodes were asked where it has none."""
+    return replace(result, started_at=started_at) if result.id in NOT_TESTS else result
 
 
 def _enough(judged: Sequence[Judged], expectation: Expectation) -> bool:

@@ -146,8 +146,11 @@ def nothing_selected(elsewhere: int, role: str) -> str:
 
 def provenance(report: Report) -> str:
     """Return a sentence on whose run it is, where it is not the caller's own; else nothing."""
-    if report.nodes:
-        return _earlier([node for node in report.nodes if node.cached])
+    said = [_not_own(report), _earlier([node for node in report.nodes if node.cached])]
+    return " ".join(sentence for sentence in said if sentence)
+
+
+def _not_own(report: Report) -> str:
     if report.shared:
         return "This is the report of a run that was under way already; its callers share it."
     if not report.cached:
@@ -160,7 +163,7 @@ def _earlier(nodes: list[Node]) -> str:
         return ""
     age = max(node.age for node in nodes)
     return (
-        f"{counted(len(nodes), 'node')} answered with the report of a run that ended up to"
+        f"{counted(len(nodes), 'node')} answered with the report of a run that had ended up to"
         f" {age:.1f} s before: {names([node.name for node in nodes])}."
     )
 

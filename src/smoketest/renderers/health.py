@@ -18,6 +18,9 @@ _STATUS = {"passed": "pass", "failed": "fail", "errored": "fail", "warned": "war
 class HealthRenderer:
     """``health``: one JSON object with a check for each test, in ASCII.
 
+    The array of a check has an element for each node, as section 4 of the draft has it;
+    ``componentId`` is what the node is known by, ``node`` its host name.
+
     ``warn`` is a run that passed with warnings, so its HTTP status is that of a pass,
     as section 3.1 of the draft wants it.
     """
@@ -52,16 +55,20 @@ def _status(report: Report) -> str:
 
 def _checks(report: Report) -> dict[str, list[dict[str, Any]]]:
     checks: dict[str, list[dict[str, Any]]] = {}
+    hosts = {node.name: node.host for node in report.nodes}
     for result in report.results:
         # Section 4 of the draft: the colon parts the component from what is measured.
         key = f"{result.id.replace(':', '.')}:responseTime"
-        checks.setdefault(key, []).append(_known(_check(result, report.node)))
+        checks.setdefault(key, []).append(
+            _known(_check(result, hosts.get(result.node, report.node)))
+        )
     return checks
 
 
 def _check(result: TestResult, node: str) -> dict[str, Any]:
     passed = result.label == "passed"
     return {
+        "componentId": result.node,
         "componentType": "component",
         "node": node,
         "observedValue": round(result.duration * 1000, 3),

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, SubElement
 
 from smoketest.escaping import one_line
-from smoketest.results import Counts, Detail, Report, TestResult
+from smoketest.results import Counts, Detail, Node, Report, TestResult
 from smoketest.wording import explanation, reason, remarks
 
 _KINDS = {"failed": "failure", "errored": "error", "skipped": "skipped", "warned": "skipped"}
@@ -30,6 +30,10 @@ class JUnitRenderer:
     That a test was run again is a property and a line of ``system-out``: the elements
     ``rerunFailure`` and ``flakyFailure`` are for what happened the first time, which
     a report does not have.
+
+    In the report of a fleet each node has suites of its own, with its ``hostname``. The
+    names of suites and cases end with that of the node, as pytest writes parameters:
+    Jenkins merges suites of one name, and GitLab drops the second case of one name.
     """
 
     format: ClassVar[str] = "junit"
@@ -59,17 +63,19 @@ def _suites(report: Report) -> Iterator[Element]:
     if report.detail is Detail.VERDICT:
         yield _run_suite("" if report.passed else "The smoke tests failed.")
         return
-    for name, results in _classes(report).items():
-        yield _suite(name, results, report)
+    nodes = {node.name: node for node in report.nodes}
+    for (name, on), results in _classes(report).items():
+        yield _suite(name, results, report, nodes.get(on))
     # Why a run failed though no test did: a file without a failure is a pass to all readers.
     if why := remarks(report):
         yield _run_suite(" ".join(why))
 
 
-def _classes(report: Report) -> dict[str, list[TestResult]]:
-    classes: dict[str, list[TestResult]] = {}
+def _classes(report: Report) -> dict[tuple[str, str], list[TestResult]]:
+    """Return the results by class and node."""
+    classes: dict[tuple[str, str], list[TestResult]] = {}
     for result in report.results:
-        classes.setdefault(_classname(result), []).append(result)
+        classes.setdefault((_classname(result), result.node), []).append(result)
     return classes
 
 
@@ -87,22 +93,32 @@ def _run_suite(error: str) -> Element:
     return suite
 
 
-def _suite(name: str, results: list[TestResult], report: Report) -> Element:
-    suite = Element("testsuite", {"name": name, **_numbers(Counts.of(results))})
+def _suite(name: str, results: list[TestResult], report: Report, node: Node | None) -> Element:
+    counts = _numbers(Counts.of(results))
+    suite = Element("testsuite", {"name": f"{name}{_on(results[0])}", **counts})
     suite.set("time", _seconds(sum(result.duration for result in results)))
     suite.set("timestamp", min(result.started_at for result in results).isoformat())
-    if report.node:
-        suite.set("hostname", one_line(report.node))
-    _add_properties(
-        suite,
-        release=report.release,
-        pid=str(report.pid or ""),
-        cached="true" if report.cached else "",
-        age=f"{report.age:.3f}" if report.cached else "",
-        shared="true" if report.shared else "",
-    )
+    if host := report.node if node is None else node.host or node.name:
+        suite.set("hostname", one_line(host))
+    if node is None:
+        _add_properties(suite, **_facts(report), shared="true" if report.shared else "")
+    else:
+        _add_properties(suite, node=node.name, role=node.role, **_facts(node))
     suite.extend(map(_case, results))
     return suite
+
+
+def _facts(process: Report | Node) -> dict[str, str]:
+    return {
+        "release": process.release,
+        "pid": str(process.pid or ""),
+        "cached": "true" if process.cached else "",
+        "age": f"{process.age:.3f}" if process.cached else "",
+    }
+
+
+def _on(result: TestResult) -> str:
+    return f"[{one_line(result.node)}]" if result.node else ""
 
 
 _NUMBERS = ("tests", "failures", "errors", "skipped")
@@ -117,7 +133,7 @@ def _numbers(counts: Counts) -> dict[str, str]:
 
 def _case(result: TestResult) -> Element:
     name = one_line(result.id).rpartition(".")[2]
-    case = Element("testcase", classname=_classname(result), name=name)
+    case = Element("testcase", classname=_classname(result), name=f"{name}{_on(result)}")
     if result.file:
         case.set("file", one_line(result.file))
         case.set("line", str(result.line))

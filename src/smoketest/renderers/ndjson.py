@@ -9,6 +9,7 @@ import json
 from typing import Any, ClassVar
 
 from smoketest import schema
+from smoketest.matrix import NOT_TESTS
 from smoketest.results import Detail, Report, TestResult
 
 
@@ -19,16 +20,22 @@ class _Renderer:
 
     def render(self, report: Report) -> str:
         """Return a line for each result, then the line of the run."""
-        results = () if report.detail is Detail.VERDICT else report.results
-        return "".join(map(self.render_result, results)) + self.render_end(report)
+        ended = () if report.detail is Detail.VERDICT else report.results
+        lines = [self.render_result(one) for one in ended if one.id not in NOT_TESTS]
+        return "".join(lines) + self.render_end(report)
 
     def render_result(self, result: TestResult) -> str:
         """Return the line of one test, which has the key ``id`` and no ``status``."""
         return _line(result.to_dict())
 
     def render_end(self, report: Report) -> str:
-        """Return the last line: the keys of ``json`` except ``results``, ``status`` first."""
-        return _line(schema.run(report))
+        """Return the last line: the keys of ``json`` except ``results``, ``status`` first.
+
+        Before it stands what is said of the nodes of a fleet, which is known at the end only.
+        """
+        ended = () if report.detail is Detail.VERDICT else report.results
+        lines = [self.render_result(one) for one in ended if one.id in NOT_TESTS]
+        return "".join(lines) + _line(schema.run(report))
 
 
 class ProgressRenderer(_Renderer):

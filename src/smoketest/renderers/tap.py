@@ -17,8 +17,8 @@ from smoketest.wording import headline, provenance, reason, remarks, runbook
 class TAPRenderer:
     """``tap``: a failure of an optional test is a ``TODO``, which fails no harness.
 
-    Points are not grouped by class: most harnesses take the lines of a subtest for
-    nothing, and would miss which test it was.
+    Points are not grouped by class or node: most harnesses take the lines of a subtest
+    for nothing, and would miss which test it was.
     """
 
     format: ClassVar[str] = "tap"
@@ -55,7 +55,8 @@ def _points(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _description(result: TestResult) -> str:
-    name, why = _plain(one_line(result.id)), _plain(reason(result))
+    on = f" on {one_line(result.node)}" if result.node else ""
+    name, why = _plain(f"{one_line(result.id)}{on}"), _plain(reason(result))
     match result.label:
         case "skipped":
             return f"{name} # SKIP {why}".rstrip()
@@ -78,6 +79,7 @@ def _facts(result: TestResult) -> dict[str, Any]:
         "traceback": uncoloured(result.traceback),
         "at": at if bad else None,
         "runbook": runbook(result),
+        "node": result.node,
         "timed_out": result.timed_out,
         "cut_off": result.cut_off,
         "retried": result.retried,
