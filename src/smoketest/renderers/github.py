@@ -10,8 +10,19 @@ from html import escape
 from typing import ClassVar
 
 from smoketest.escaping import one_line, visible
+from smoketest.matrix import Finding, Matrix, described, findings, matrix, titled
 from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import counted, explanation, headline, notes, provenance, reason, remarks
+from smoketest.wording import (
+    counted,
+    explanation,
+    headline,
+    notes,
+    provenance,
+    reason,
+    remarks,
+    where,
+    which,
+)
 
 _ANNOTATIONS = 10
 """Of one level in one step; the rest vanishes without a word
@@ -63,10 +74,10 @@ def _lines(report: Report) -> Iterator[str]:
     yield _verdict(report)
     whole = [_command("error", _WHOLE, remark) for remark in remarks(report)]
     failures = [*report.labelled("failed"), *report.labelled("errored")]
-    yield from _limited("error", whole + [_problem("error", one) for one in failures])
-    yield from _limited("warning", [_problem("warning", w) for w in report.labelled("warned")])
+    yield from _limited("error", whole + _problems("error", report, failures))
+    yield from _limited("warning", _problems("warning", report, report.labelled("warned")))
     retried = [result for result in report.labelled("passed") if result.retried]
-    yield from _limited("notice", [_problem("notice", result) for result in retried])
+    yield from _limited("notice", _problems("notice", report, retried))
 
 
 def _verdict(report: Report) -> str:
@@ -83,12 +94,22 @@ def _limited(level: str, commands: Sequence[str]) -> Iterator[str]:
     yield _command(level, _WHOLE, more)
 
 
-def _problem(level: str, result: TestResult) -> str:
+def _problems(level: str, report: Report, results: Sequence[TestResult]) -> list[str]:
+    return [_problem(level, finding, report) for finding in findings(report, results)]
+
+
+def _problem(level: str, finding: Finding, report: Report) -> str:
+    result = finding.result
     place = {}
     if result.file:
         line = str(result.line)
         place = {"file": one_line(result.file), "line": line, "endLine": line}
-    return _command(level, one_line(result.id), explanation(result) or result.label, **place)
+    title = f"{one_line(result.id)} {where(finding, report)}".rstrip()
+    return _command(level, title, _explained(finding, report) or result.label, **place)
+
+
+def _explained(finding: Finding, report: Report) -> str:
+    return "\n".join(filter(None, [explanation(finding.result), which(finding, report)]))
 
 
 def _command(level: str, title: str, message: str, **place: str) -> str:
@@ -118,10 +139,49 @@ def _summary(report: Report) -> Iterator[str]:
         return
     yield f"## {mark} Smoke tests: {report.status}\n\n{headline(report)}.\n"
     yield from (f"{sentence}\n" for sentence in [*remarks(report), provenance(report)] if sentence)
-    for label in ("failed", "errored", "warned", "skipped"):
-        yield from (_details(result) for result in report.labelled(label))
-    yield from (_details(result) for result in report.labelled("passed") if result.retried)
+    yield from _table(matrix(report)) if report.nodes else ()
+    labels = ("failed", "errored", "warned", "skipped")
+    apart = [one for label in labels for one in report.labelled(label)]
+    retried = [result for result in report.labelled("passed") if result.retried]
+    for finding in [*findings(report, apart), *findings(report, retried)]:
+        yield _details(finding, report)
     yield _end(report)
+
+
+_SIGNS = {
+    "passed": "✅",
+    "failed": "❌ failed",
+    "errored": "❌ errored",
+    "warned": "⚠️ warned",
+    "skipped": "skipped",
+    "": "",
+}
+
+
+def _table(table: Matrix) -> Iterator[str]:
+    """Yield two tables: what the columns are, and how each test ended in each of them."""
+    numbers = range(1, len(table.columns) + 1)
+    columns = [
+        f"| {number} | {_code(described(column))} |"
+        for number, column in zip(numbers, table.columns, strict=True)
+    ]
+    more = [f"| … | and {table.more_nodes} more nodes |"] if table.more_nodes else []
+    yield "\n".join(["| | nodes |", "|---|---|", *columns, *more, ""])
+    head = [f"| test | {' | '.join(map(str, numbers))} |", "|---" * (len(numbers) + 1) + "|"]
+    lines = [
+        f"| {_code(titled(line))} | {' | '.join(_SIGNS[label] for label in line.labels)} |"
+        for line in table.lines
+    ]
+    more = [f"| and {table.more_lines} more lines |"] if table.more_lines else []
+    yield "\n".join([*head, *lines, *more, ""])
+
+
+def _code(text: str) -> str:
+    """Return ``text`` as code in a cell of a table, where it can be no Markdown.
+
+    https://github.github.com/gfm/#tables-extension-
+    """
+    return f"`{_cut(text, _TITLE).replace('`', 'ˋ').replace('|', '¦')}`"
 
 
 def _end(report: Report) -> str:
@@ -130,16 +190,18 @@ def _end(report: Report) -> str:
     return f"<p>{ran}{release}</p>\n"
 
 
-def _details(result: TestResult) -> str:
+def _details(finding: Finding, report: Report) -> str:
     """Return blocks of HTML, in which nothing that a message says can be Markdown.
 
     https://spec.commonmark.org/0.31.2/#html-blocks
     """
+    result = finding.result
     said = "".join(f", {note}" for note in notes(result))
-    title = f"<b>{result.label}</b>{said} <code>{escape(one_line(result.id))}</code>"
+    on = escape(f" {where(finding, report)}".rstrip())
+    title = f"<b>{result.label}</b>{said} <code>{escape(one_line(result.id))}</code>{on}"
     first = f" {escape(reason(result))}".rstrip()
     opened = " open" if result.label in ("failed", "errored") else ""
-    why = escape(explanation(result))
+    why = escape(_explained(finding, report))
     body = f"<pre>{why}</pre>\n\n" if why else ""
     return f"<details{opened}><summary>{title}{first}</summary>\n\n{body}</details>\n"
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from smoketest.escaping import one_line
-from smoketest.results import Detail, Report, TestResult
-from smoketest.wording import headline, notes, provenance, reason, remarks, runbook
+from smoketest.matrix import NOT_TESTS, Column, Finding, described, findings, matrix
+from smoketest.results import Detail, Report
+from smoketest.wording import headline, notes, provenance, reason, remarks, runbook, where
 
 _STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
@@ -62,7 +63,10 @@ def _summary(report: Report) -> Iterator[str]:
 
 def _named(report: Report) -> str:
     """Return who failed, for many a notification shows the first line only."""
-    ids = [one_line(id) for id in (*report.ids("failed"), *report.ids("errored"))]
+    failed = (*report.ids("failed"), *report.ids("errored"))
+    if report.nodes:  # whose own problems the headline has
+        failed = tuple(dict.fromkeys(id for id in failed if id not in NOT_TESTS))
+    ids = [one_line(id) for id in failed]
     more = [f"and {len(ids) - _NAMES} more"] if len(ids) > _NAMES else []
     return f" ({', '.join(ids[:_NAMES] + more)})" if ids else ""
 
@@ -78,26 +82,47 @@ def _perfdata(report: Report) -> Iterator[str]:
     yield f"errored={counts.errored};;0;0"
     yield f"warned={counts.warned};0;;0"
     yield f"skipped={counts.skipped};;;0"
+    if report.nodes:
+        yield f"nodes={len(report.nodes)};;;0"
+        yield f"nodes_passed={sum(node.passed for node in report.nodes)};;;0"
     if report.cached:
         yield f"age={report.age:.3f}s;;;0"
 
 
 def _problems(report: Report) -> Iterator[str]:
-    for state, label in (("CRITICAL", "failed"), ("CRITICAL", "errored"), ("WARNING", "warned")):
-        for result in report.labelled(label):
-            yield _cut(_line(state, result))
-    for result in report.labelled("passed"):
-        if result.retried:
-            yield _cut(_line("OK", result))
-    for result in report.labelled("skipped"):
-        yield _cut(_line("OK", result, "skipped"))
+    bad = [one for label in _BAD for one in report.labelled(label)]
+    for finding in findings(report, bad):
+        yield _cut(_line(_BAD[finding.result.label], finding, report))
+    if report.nodes:
+        yield from (_cut(_node_line(column, report)) for column in matrix(report).columns)
+    retried = [result for result in report.labelled("passed") if result.retried]
+    for finding in findings(report, retried):
+        yield _cut(_line("OK", finding, report))
+    for finding in findings(report, report.labelled("skipped")):
+        yield _cut(_line("OK", finding, report, "skipped"))
 
 
-def _line(state: str, result: TestResult, *more: str) -> str:
+_BAD = {"failed": "CRITICAL", "errored": "CRITICAL", "warned": "WARNING"}
+
+
+def _line(state: str, finding: Finding, report: Report, *more: str) -> str:
+    result = finding.result
     said = ", ".join([*more, *notes(result)])
-    parts = [f"[{state}] {one_line(result.id)}{f' ({said})' if said else ''}", reason(result)]
+    on = f" {where(finding, report)}".rstrip()
+    parts = [f"[{state}] {one_line(result.id)}{on}{f' ({said})' if said else ''}", reason(result)]
     line = ": ".join(part for part in parts if part)
     return " - ".join(part for part in (line, runbook(result)) if part)
+
+
+def _node_line(column: Column, report: Report) -> str:
+    """Return a line on nodes that went the same way; on one that did not, it is its own."""
+    if column.nodes[0].passed:
+        state = "OK"
+    elif column.nodes[0].optional:
+        state = "WARNING"
+    else:
+        state = "UNKNOWN" if report.inconclusive else "CRITICAL"
+    return f"[{state}] {described(column)}"
 
 
 def _cut(text: str) -> str:

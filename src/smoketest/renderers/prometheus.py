@@ -5,16 +5,21 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from smoketest.escaping import one_line
-from smoketest.results import Detail, Report
+from smoketest.results import Detail, Report, TestResult
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
 _LABELS = ("passed", "failed", "errored", "warned", "skipped")
+
+_MOST = 1000
+"""Results of a fleet that have samples of their own, eight each: a Prometheus server is
+asked to look twice at a target with more than some ten thousand."""
 
 
 class OpenMetricsRenderer:
@@ -43,6 +48,10 @@ class PrometheusRenderer:
 
     Always 200, because Prometheus reads no other answer: ``smoketest_run_success``
     has the verdict.
+
+    In the report of a fleet a test has a sample for each node, with the label ``node``.
+    Where that would be too many, only what did not pass has, and ``smoketest_test_nodes``
+    counts the nodes of every test all the same.
     """
 
     format: ClassVar[str] = "prometheus"
@@ -71,6 +80,7 @@ class _Collector:
         yield _gauge("run_success", "1 when the run passed, 0 when not.", self.report.passed)
         if self.report.detail is not Detail.VERDICT:
             yield from _run(self.report)
+            yield from _nodes(self.report) if self.report.nodes else ()
             yield from _tests(self.report)
 
 
@@ -126,10 +136,59 @@ def _build(report: Report) -> Iterator[Metric]:
         yield InfoMetricFamily("smoketest_build", "Release and host that answered.", known)
 
 
+def _nodes(report: Report) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+
+    success = GaugeMetricFamily(
+        "smoketest_node_success", "1 when the node passed, 0 when not.", labels=("node",)
+    )
+    answered = GaugeMetricFamily(
+        "smoketest_node_answered", "1 when the node gave a report, 0 when not.", labels=("node",)
+    )
+    facts = InfoMetricFamily("smoketest_node", "Release, host and role of a node.")
+    for name, node in {one_line(node.name): node for node in report.nodes}.items():
+        success.add_metric((name,), node.passed)
+        answered.add_metric((name,), not node.problem)
+        told = {"node": name, "release": node.release, "host": node.host, "role": node.role}
+        facts.add_metric((), {key: one_line(value) for key, value in told.items() if value})
+    yield from (success, answered, facts, _test_nodes(report))
+
+
+def _test_nodes(report: Report) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(
+        "smoketest_test_nodes", "Nodes by how the test ended there.", labels=("test", "status")
+    )
+    counts = Counter((one_line(one.id), one.label) for one in report.results)
+    for id in dict.fromkeys(id for id, _ in counts):
+        for label in _LABELS:
+            family.add_metric((id, label), counts[id, label])
+    return family
+
+
+def _told(report: Report) -> Mapping[tuple[str, ...], TestResult]:
+    """Return the results that have samples of their own, by what they are labelled with.
+
+    Where two have the same labels it is the worse one: a scrape with two samples of the
+    same labels is refused as a whole.
+    """
+    told: dict[tuple[str, ...], TestResult] = {}
+    for result in report.results:
+        labels = (one_line(result.id), "false" if result.optional else "true")
+        labels += (one_line(result.node),) if report.nodes else ()
+        if labels not in told or told[labels].label in ("passed", "skipped"):
+            told[labels] = result
+    if not report.nodes or len(told) <= _MOST:
+        return told
+    bad = [(key, one) for key, one in told.items() if one.label not in ("passed", "skipped")]
+    return dict(bad[:_MOST])
+
+
 def _tests(report: Report) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
-    labels = ("test", "required")
+    labels = ("test", "required", "node") if report.nodes else ("test", "required")
     success = GaugeMetricFamily(
         "smoketest_test_success",
         "1 when the test passed, 0 when not; no sample when it was skipped.",
@@ -147,8 +206,7 @@ def _tests(report: Report) -> Iterator[Metric]:
     status = GaugeMetricFamily(
         "smoketest_test_status", "Exactly one status is 1.", labels=(*labels, "status")
     )
-    for result in report.results:
-        values = (one_line(result.id), "false" if result.optional else "true")
+    for values, result in _told(report).items():
         if result.label != "skipped":
             success.add_metric(values, result.label == "passed")
             duration.add_metric(values, result.duration)
