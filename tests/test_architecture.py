@@ -22,19 +22,20 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # From the bottom up. A room imports from the rows below it. A wing (a folder) is one
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
-    "results exceptions options escaping watchdog console",
+    "past",
+    "results exceptions options escaping watchdog console errands",
     "matrix",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
     "fleet",
-    "rows",
-    "timeouts marks client renderers.* listing terminal progress supervision stopping",
+    "rows nodes",
+    "timeouts verification marks client renderers.* listing terminal progress supervision stopping",
     "testcases renderers",
     "units unloadable smoketest",
     "discovery scheduling probes",
     "processes",
     "runner",
     "conf sharing cleansing log query waiting outputs",
-    "access streaming arguments delivery",
+    "access streaming arguments delivery history",
     "responses",
     "faults",
     "views management.commands.smoketest checks",
@@ -42,11 +43,11 @@ ROWS = (
 )
 WINGS = ("isolation", "probes")
 
-VALUES = ("results", "exceptions", "options", "escaping")
-"""They import the standard library only."""
+VALUES = ("past", "results", "exceptions", "options", "escaping")
+"""They import the standard library only, and each other."""
 
 WITHOUT_A_PROJECT = (
-    *(*VALUES, "matrix", "wording", "schema", "fleet", "rows"),
+    *(*VALUES, "matrix", "wording", "schema", "fleet", "rows", "nodes"),
     *("renderers.*", "renderers"),
 )
 """They import neither Django's settings nor its HTTP: reports render without a project."""
@@ -76,7 +77,14 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 def test_values_import_the_standard_library_only() -> None:
-    assert foreign_imports(house(), VALUES, allowed=frozenset(sys.stdlib_module_names)) == []
+    allowed = frozenset({*sys.stdlib_module_names, "smoketest"})
+    assert foreign_imports(house(), VALUES, allowed=allowed) == []
+
+
+def test_values_import_no_other_room() -> None:
+    values = {name: tree for name, tree in house().items() if name in VALUES}
+    targets = {one for name, tree in values.items() for one in own_imports(name, tree)}
+    assert targets <= {*VALUES}
 
 
 def test_a_report_renders_without_settings_and_http() -> None:

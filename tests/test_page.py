@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smoketest.fleet import Answer, merge
+from smoketest.renderers.html import HTMLRenderer
 from tests import browsers
 from tests.projects import REPOSITORY, Project, Served
 from tests.shop import EXAMPLE, Shop
+from tests.test_nodes import answer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 PHOTOS = "shop.smoke.photos.PhotosTest"
 MOUNTED = f"{PHOTOS}.test_folder_is_mounted"
 CATALOGUE = "shop.smoke.catalogue.CatalogueTest"
+NARROW = {"width": 375, "height": 700}
 BEARER = {"Authorization": f"Bearer {browsers.TOKEN}"}
 
 
@@ -512,6 +516,29 @@ def test_a_run_that_is_refused_says_why_and_keeps_the_old_result(site: Site, ope
     assert "The run did not start (status 400)" in said
     assert "Unknown tag 'no-such-tag'" in said
     assert results(page) == before
+
+
+# -- a fleet
+
+
+@pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, {"viewport": NARROW}])
+def test_the_page_of_a_fleet_can_be_read_everywhere(
+    opened: Open, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    silent = Answer(node="celery@worker-with-a-long-name-1", role="worker", problem="It is gone.")
+    fleet = merge([answer("web-1"), answer("web-2", "test_a", release="r1"), silent])
+    (tmp_path / "fleet.html").write_text(HTMLRenderer().render(fleet))
+    page = opened(f"file://{tmp_path}/fleet.html", **options)
+    assert browsers.violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not page.locator("#again").is_visible()
+    page.locator(".matrix td.failed a").click()
+    failure = test(page, "module1.smoke.DemoTest.test_a")
+    until(failure).to_be_in_viewport()
+    assert "On web-2" in failure.inner_text()
+    page.fill("#search", "worker-with")
+    assert shown(page) == ["answer"]
+    assert page.inner_text("#counter") == "1 of 6 tests shown"
 
 
 # -- where there is no browser

@@ -16,18 +16,18 @@ from itertools import islice
 from urllib.parse import quote
 
 from smoketest.escaping import one_line, uncoloured, visible
-from smoketest.fleet import NOT_TESTS
+from smoketest.matrix import MOST_ACCOUNTS, NOT_TESTS, VERIFY
 from smoketest.results import Report, TestResult
 from smoketest.selection import label_for
 from smoketest.tracebacks import own_frames
 from smoketest.wording import counted, notes, runbook
 
 COMMAND = "python manage.py smoketest"
+LABELS = ("failed", "errored", "warned", "skipped", "passed")
+"""Of results, worst first."""
+
 FOLDING = ("failed", "errored", "warned")
 """Labels of rows that can be folded, for there is much to say; a warning is folded at first."""
-
-MOST_ACCOUNTS = 5
-"""Accounts of one failure that are shown, where nodes say different things of it."""
 
 MOST_NAMES = 100
 """Names of nodes in one row; the others are counted."""
@@ -72,7 +72,7 @@ def rows(report: Report) -> Iterator[Row]:
     """Yield what is to be shown, in the order of the report.
 
     That is a row for each result, and in the report of a fleet one for each test and
-    label, whatever number of nodes has it.
+    label, whatever number of nodes has it, the worst labels first.
     """
     slowest = max((result.duration for result in report.results), default=0)
     taken: Counter[str] = Counter()
@@ -102,7 +102,7 @@ def _together(report: Report) -> Iterable[Sequence[TestResult]]:
     together: dict[tuple[str, str], list[TestResult]] = {}
     for result in report.results:
         together.setdefault((result.id, result.label), []).append(result)
-    return together.values()
+    return sorted(together.values(), key=lambda found: LABELS.index(found[0].label))
 
 
 def percent(part: float, whole: float) -> str:
@@ -127,7 +127,8 @@ def _accounts(found: Sequence[TestResult]) -> list[Account]:
 
 def _command(result: TestResult) -> str:
     """Return the command line that runs the test again; a shell takes it as it stands."""
-    if result.label not in FOLDING or result.id in NOT_TESTS:
+    is_test = result.id not in NOT_TESTS and not result.id.startswith(VERIFY)
+    if result.label not in FOLDING or not is_test:
         return ""
     return f"{COMMAND} {shlex.quote(one_line(label_for(result.id)))}"
 
@@ -179,8 +180,8 @@ def _name(row: Row) -> str:
 def _where(row: Row) -> str:
     if not row.nodes:
         return ""
-    some = len(row.nodes) == 1 < row.of_nodes
-    where = one_line(row.nodes[0]) if some else f"{len(row.nodes)} of {row.of_nodes} nodes"
+    alone = len(row.nodes) == 1
+    where = one_line(row.nodes[0]) if alone else f"{len(row.nodes)} of {row.of_nodes} nodes"
     return f' <small class="on">on {escape(where)}</small>'
 
 
@@ -204,7 +205,8 @@ def _account(row: Row, account: Account) -> str:
     said = _said(account)
     if not row.nodes or row.label not in FOLDING:
         return said
-    return f'<div class="account">{_paragraph("nodes", names(account.nodes))}{said}</div>\n'
+    where = _paragraph("nodes", _capitalised(names(account.nodes)))
+    return f'<div class="account">{where}{said}</div>\n'
 
 
 def _said(account: Account) -> str:
@@ -234,15 +236,19 @@ def names(nodes: Sequence[str]) -> str:
     """Return the names of ``nodes`` after their number, as many as can be read."""
     shown = ", ".join(f"<code>{escape(one_line(node))}</code>" for node in nodes[:MOST_NAMES])
     more = len(nodes) - MOST_NAMES
-    before = f"On {counted(len(nodes), 'node')}: " if len(nodes) > 1 else "On "
-    return f"{before}{shown}" + (f" and {more} more" if more > 0 else "") if shown else ""
+    before = f"{counted(len(nodes), 'node')}: " if len(nodes) > 1 else ""
+    return f"on {before}{shown}" + (f" and {more} more" if more > 0 else "") if shown else ""
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _further(accounts: Sequence[Account]) -> str:
     nodes = [node for account in accounts for node in account.nodes]
     if not nodes:
         return ""
-    return f'<p class="nodes">Something else again: {names(nodes)[0].lower()}{names(nodes)[1:]}</p>'
+    return f'<p class="nodes">Something else again {names(nodes)}</p>\n'
 
 
 def _runbook(url: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from django.template import Context, Engine, Template
 from django.utils.safestring import mark_safe
 
+from smoketest import nodes
 from smoketest.escaping import one_line
 from smoketest.results import Detail, Report
 from smoketest.rows import BLANK, Row, group, markup, percent, rows
@@ -102,10 +103,11 @@ def _page(report: Report) -> dict[str, Any]:
 
 
 def _findings(report: Report) -> dict[str, Any]:
-    sections = list(_sections(list(rows(report))))
+    every = list(rows(report))
+    sections = list(_sections(every))
     return {
         "headline": headline(report),
-        "remarks": remarks(report),
+        "remarks": [*nodes.remarks(report), *remarks(report)],
         "started": report.started_at,
         "started_words": f"{report.started_at:%Y-%m-%d %H:%M:%S} {report.started_at.tzname()}",
         "ago": _ago(report.duration + report.age),
@@ -117,12 +119,20 @@ def _findings(report: Report) -> dict[str, Any]:
         "facts": _facts(report),
         "sections": sections,
         "total": sum(section["size"] for section in sections),
+        "fleet": _fleet(report, every),
         "nothing": not report.results and not report.selected,
     }
 
 
+def _fleet(report: Report, every: Sequence[Row]) -> dict[str, Any]:
+    anchors = {(row.id, row.label): row.anchor for row in every}
+    return nodes.fleet(report, anchors) if report.nodes else {}
+
+
 def _facts(report: Report) -> list[tuple[str, str]]:
+    passed = sum(node.passed for node in report.nodes)
     facts = [
+        ("Nodes", f"{passed} of {len(report.nodes)} passed" if report.nodes else ""),
         ("Release", one_line(report.release)),
         ("Node", one_line(report.node)),
         ("Process", str(report.pid or "")),

@@ -367,7 +367,8 @@
   addEventListener("afterprint", () => { for (const details of all("details[data-closed]")) { delete details.dataset.closed; details.open = false; } });
   for (const element of all(".scripted")) element.hidden = false;
   // A page that was saved has nobody to ask.
-  again.hidden = !location.protocol.startsWith("http");
+  // What it would show is a run of this process, where a fleet was asked.
+  again.hidden = !location.protocol.startsWith("http") || "fleet" in document.body.dataset;
   revealButtons();
   filter();
   toAnchor();
