@@ -161,8 +161,8 @@ def test_a_thousand_nodes_that_all_fail_in_their_own_way_do_not_either() -> None
 
 
 def test_a_page_of_a_fleet_offers_no_run_of_this_process_alone() -> None:
-    assert "data-fleet" in page(answer("web-1"))
-    assert "data-fleet" not in shown(HTMLRenderer().render(report(result("a"))))
+    assert "data-still" in page(answer("web-1"))
+    assert "data-still" not in shown(HTMLRenderer().render(report(result("a"))))
 
 
 def test_what_is_said_of_nodes_needs_no_command_line() -> None:

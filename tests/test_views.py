@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from html import unescape
 from typing import Any
 
 import django
@@ -20,7 +21,7 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import include, path
 from django.views.decorators.cache import cache_page
 
-from smoketest import sharing
+from smoketest import renderers, sharing
 from smoketest.options import Options
 from smoketest.query import InvalidQuery, Query
 from smoketest.results import Report
@@ -439,6 +440,35 @@ def test_an_anonymous_caller_sees_a_summary_and_a_token_the_rest(client: Client)
 def test_under_verdict_there_is_the_first_line_only(client: Client) -> None:
     assert text(client.get("/smoketest/")) == "FAIL\n"
     assert json.loads(text(client.get("/smoketest/?format=json"))) == {"status": "FAIL"}
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("format", renderers.formats())
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_refusal_is_in_the_format_that_was_asked_for(
+    client: Client, format: str, status: int
+) -> None:
+    wrong = "&tag=no-such-tag" if status == 400 else ""
+    with override_settings(SMOKETEST_ANONYMOUS="summary" if wrong else "deny"):
+        response = client.get(f"/smoketest/?format={format}{wrong}")
+    renderer = renderers.get(format)
+    assert response.status_code == status
+    assert response["Content-Type"] == f"{renderer.media_type}; charset={renderer.charset}"
+    if format != "prometheus":  # which has no place for words
+        said = "Authorization: Bearer TOKEN" if status == 403 else "no-such-tag"
+        assert said in text(response)
+
+
+@pytest.mark.usefixtures("failing")
+@override_settings(SMOKETEST_ANONYMOUS="deny")
+def test_a_browser_that_is_refused_gets_a_page_that_says_how_to_be_let_in(client: Client) -> None:
+    response = client.get("/smoketest/", headers={"Accept": "text/html"})
+    page = unescape(text(response))
+    assert "<title>FAIL — no test ran</title>" in page
+    assert "Send the header 'Authorization: Bearer TOKEN'" in page
+    assert "vshop" not in page
+    assert "of this site did not pass" not in page
+    assert response["Content-Security-Policy"].startswith("default-src 'none'")
 
 
 @with_token

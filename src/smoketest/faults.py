@@ -6,7 +6,6 @@ what a report would not have told.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from smoketest.cleansing import cleanse
 from smoketest.conf import settings
 from smoketest.escaping import visible
 from smoketest.exceptions import InvalidSelection, SmokeTestError, UnknownFormat
+from smoketest.history import NothingKnown
 from smoketest.query import InvalidQuery
 from smoketest.results import Detail, Outcome, Report, TestResult
 
@@ -52,6 +52,8 @@ def _explained(error: Exception, request: HttpRequest, detail: Detail) -> HttpRe
             response = _note(error, request, 503, detail)
             response["Retry-After"] = str(error.retry_after)
             return response
+        case NothingKnown():
+            return _note(error, request, 503, detail)
         case sharing.Nested():
             return _note(error, request, _fail_status(), detail)
     # Not in a format of the project's own, which may be what went wrong.
@@ -59,10 +61,16 @@ def _explained(error: Exception, request: HttpRequest, detail: Detail) -> HttpRe
 
 
 def refusal(request: HttpRequest, status: int, message: str) -> HttpResponse:
-    """Return the response to a request that causes no run, and says why."""
-    message = visible(message)
-    body = json.dumps({"status": "FAIL", "error": message}) + "\n"
-    return responses.of_either(_nearest_renderer(request), f"FAIL\n{message}\n", body, status)
+    """Return the response to a request that causes no run, and says why in its format.
+
+    A format that has no words for it gets a report with the reason as its only result.
+    """
+    renderer: Any = _nearest_renderer(request)
+    if hasattr(renderer, "render_refusal"):
+        body = renderer.render_refusal(visible(message))
+    else:
+        body = renderer.render(_failure(_went_wrong(message)))
+    return responses.of_text(body, renderer, status)
 
 
 def _told(error: SmokeTestError, detail: Detail) -> str:
@@ -75,7 +83,7 @@ def _told(error: SmokeTestError, detail: Detail) -> str:
 
 
 def _note(error: SmokeTestError, request: HttpRequest, status: int, detail: Detail) -> HttpResponse:
-    busy = isinstance(error, sharing.Busy)
+    busy = isinstance(error, sharing.Busy | NothingKnown)
     renderer = _nearest_renderer(request, *conf.renderers())
     return responses.of_report(note(error, detail), renderer, status, exactly=busy)
 

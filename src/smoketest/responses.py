@@ -27,26 +27,22 @@ def of_report(
     A format that is always 200 is not so where ``exactly`` this status is meant.
     """
     passed = report.passed or (getattr(renderer, "always_200", False) and not exactly)
-    return of_body(renderer.render(report), renderer, 200 if passed else fail_status)
-
-
-def of_body(body: str, renderer: renderers.Renderer, status: int) -> HttpResponse:
-    """Return ``body``, which ``renderer`` wrote, as a response that Django does not log."""
-    response = of_text(body, renderer, status)
-    policy = getattr(renderer, "content_security_policy", None)
-    if policy:
-        response["Content-Security-Policy"] = policy
+    response = of_text(renderer.render(report), renderer, 200 if passed else fail_status)
     mark_as_logged(response)
     return response
 
 
 def of_text(text: str, renderer: renderers.Renderer, status: int) -> HttpResponse:
-    """Return ``text`` in the media type and the charset of ``renderer``."""
-    return HttpResponse(
+    """Return ``text``, which is in the format of ``renderer``."""
+    response = HttpResponse(
         text.encode(renderer.charset, "backslashreplace"),
         status=status,
         content_type=_content_type(renderer),
     )
+    policy = getattr(renderer, "content_security_policy", None)
+    if policy:
+        response["Content-Security-Policy"] = policy
+    return response
 
 
 def of_either(renderer: renderers.Renderer, text: str, as_json: str, status: int) -> HttpResponse:

@@ -12,14 +12,21 @@ def run(report: Report) -> dict[str, Any]:
 
     ``time`` is in milliseconds as in 1.x, ``duration``, ``age`` and every other time in
     seconds. A report that shows the verdict only is ``{"status": …}``, only one that spans
-    nodes has ``nodes``, and only one of a process that counts as something has ``role``.
+    nodes has ``nodes``, only one of a process that counts as something has ``role``, and only
+    one with the runs before it has ``recent``.
     """
     verdict = {"status": report.status}
     if report.detail is Detail.VERDICT:
         return verdict
     nodes = {"nodes": [node.to_dict() for node in report.nodes]} if report.nodes else {}
     role = {"role": report.role} if report.role else {}
-    return verdict | _counts(report) | _facts(report) | role | nodes
+    recent = {"recent": [past.to_dict() for past in report.recent]} if report.recent else {}
+    return verdict | _counts(report) | _facts(report) | role | nodes | recent
+
+
+def refusal(message: str) -> dict[str, Any]:
+    """Return what stands in the place of a run that did not begin."""
+    return {"status": "FAIL", "error": message}
 
 
 def _counts(report: Report) -> dict[str, Any]:

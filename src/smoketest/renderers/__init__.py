@@ -32,11 +32,13 @@ class Renderer(Protocol):
       ``Accept`` header chooses among them
     - ``always_200 = True``, where the reader of the format takes any other HTTP status
       for an outage
+    - ``shows_recent = True``, where it shows the runs before this one, ``report.recent``
     - ``content_security_policy``, the header that its page needs
     - ``requires``, the name of a module without which it cannot render, and
       ``install``, what to give to pip to have it
     - ``render_result(result)`` and ``render_end(report)``, which return a line each, where
       the format can be streamed as tests end
+    - ``render_refusal(message)``, which says in the format why nothing was run
     - ``exit_status(report)``, where the readers of the command expect statuses of their own
     - ``summary(report)``, Markdown for the page of a GitHub job
     """

@@ -53,6 +53,12 @@ class HTMLRenderer:
         context = Context(_page(report), use_l10n=False, use_tz=False)
         return str(_template().render(context))
 
+    def render_refusal(self, message: str) -> str:
+        """Return a page that says why nothing was run."""
+        refused = {"headline": "no test ran", "remarks": [message], "refused": True}
+        page = _page(Report(passed=False, detail=Detail.VERDICT)) | refused | {"detail": ""}
+        return str(_template().render(Context(page, use_l10n=False, use_tz=False)))
+
     @cached_property
     def content_security_policy(self) -> str:
         """Value of the ``Content-Security-Policy`` header under which the page works.

@@ -23,6 +23,10 @@ class JSONRenderer:
         """
         return json.dumps(schema.run(report) | _results(report)) + "\n"
 
+    def render_refusal(self, message: str) -> str:
+        """Return an object with the keys ``status`` and ``error``."""
+        return json.dumps(schema.refusal(message)) + "\n"
+
 
 def _results(report: Report) -> dict[str, Any]:
     if report.detail is Detail.VERDICT:

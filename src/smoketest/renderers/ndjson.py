@@ -37,6 +37,10 @@ class _Renderer:
         lines = [self.render_result(one) for one in ended if one.id in NOT_TESTS]
         return "".join(lines) + _line(schema.run(report))
 
+    def render_refusal(self, message: str) -> str:
+        """Return one line, with the keys ``status`` and ``error``."""
+        return _line(schema.refusal(message))
+
 
 class ProgressRenderer(_Renderer):
     """The same, with a line for what begins: for a page that shows a run as it goes.

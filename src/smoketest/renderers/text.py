@@ -26,6 +26,10 @@ class TextRenderer:
         """
         return "".join(f"{line}\n" for line in _lines(report))
 
+    def render_refusal(self, message: str) -> str:
+        """Return the verdict, and below it why nothing was run."""
+        return f"FAIL\n{message}\n"
+
 
 def _lines(report: Report) -> Iterator[str]:
     yield report.status

@@ -245,7 +245,9 @@
       headers: { "Accept": "application/vnd.django-smoketest.progress+x-ndjson", "Cache-Control": "no-cache" },
     });
     if (!response.headers.get("Content-Type")?.includes("x-ndjson") || !response.ok) {
-      const said = (await response.text()).trim().split("\n").slice(0, 2).join(": ");
+      const body = (await response.text()).trim();
+      let said = body.split("\n").slice(0, 2).join(": ");
+      try { said = JSON.parse(body).error || said; } catch { /* not our words */ }
       throw new Error(`The run did not start (status ${response.status}). ${visible(said)}`);
     }
     return response;
@@ -367,8 +369,8 @@
   addEventListener("afterprint", () => { for (const details of all("details[data-closed]")) { delete details.dataset.closed; details.open = false; } });
   for (const element of all(".scripted")) element.hidden = false;
   // A page that was saved has nobody to ask.
-  // What it would show is a run of this process, where a fleet was asked.
-  again.hidden = !location.protocol.startsWith("http") || "fleet" in document.body.dataset;
+  // It would show a run of this process where a fleet was asked, and none where that is refused.
+  again.hidden = !location.protocol.startsWith("http") || "still" in document.body.dataset;
   revealButtons();
   filter();
   toAnchor();
