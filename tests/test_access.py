@@ -19,7 +19,7 @@ from django.utils.functional import SimpleLazyObject
 from smoketest import access, renderers
 from smoketest.access import Access, Denied
 from smoketest.renderers.github import GitHubRenderer
-from smoketest.results import Detail, Outcome, Report, TestResult
+from smoketest.results import Detail, Node, Outcome, Report, TestResult
 
 OLD, NEW = "an-old-token-0123456789", "a-new-token-0123456789"
 TRUSTED = Access(Detail.DETAILS, trusted=True)
@@ -202,6 +202,7 @@ def test_a_user_who_cannot_be_loaded_is_anonymous_and_the_reason_is_logged(
 
 
 SECRET = "MARKED"
+NODE = Node(name=SECRET, role="web", problem=SECRET, host=SECRET, release=SECRET, pid=4711)
 FULL = Report.from_results(
     [
         TestResult(
@@ -217,6 +218,7 @@ FULL = Report.from_results(
             duration=0.5,
             timed_out=True,
             retried=True,
+            node=SECRET,
         )
     ],
     selected=1,
@@ -228,6 +230,8 @@ FULL = Report.from_results(
     deadline=25.0,
     cached=True,
     age=0.25,
+    shared=True,
+    nodes=(NODE,),
 )
 
 
@@ -239,7 +243,8 @@ def test_a_summary_has_verdict_counts_times_ids_and_outcomes_only() -> None:
     summary = access.trim(FULL, Detail.SUMMARY)
     assert SECRET not in repr(summary.to_dict())
     assert (summary.pid, summary.results[0].line) == (0, 0)
-    kept = {f.name for f in fields(Report)} - {"release", "node", "pid", "results", "detail"}
+    hidden = {"release", "node", "pid", "nodes", "results", "detail"}
+    kept = {f.name for f in fields(Report)} - hidden
     assert {name: getattr(summary, name) for name in kept} == {
         name: getattr(FULL, name) for name in kept
     }
@@ -295,9 +300,13 @@ def test_the_marks_of_the_leak_test_are_in_what_a_trusted_caller_gets() -> None:
     ] == []
 
 
+@pytest.mark.parametrize("nodes", [(), (NODE,), (NODE, replace(NODE, passed=True, problem=""))])
 @pytest.mark.parametrize("detail", [Detail.SUMMARY, Detail.VERDICT])
-def test_no_format_shows_a_stranger_what_was_trimmed(detail: Detail) -> None:
-    for name, text in in_every_format(access.trim(ALL_OUTCOMES, detail)).items():
+def test_no_format_shows_a_stranger_what_was_trimmed(
+    detail: Detail, nodes: tuple[Node, ...]
+) -> None:
+    full = replace(ALL_OUTCOMES, nodes=nodes)
+    for name, text in in_every_format(access.trim(full, detail)).items():
         assert SECRET not in text, name
         assert "4711" not in text, name
         assert ("shop" in text) is (detail is Detail.SUMMARY), name

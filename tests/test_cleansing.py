@@ -15,7 +15,7 @@ from django.test import override_settings
 from django.views.debug import SafeExceptionReporterFilter, get_default_exception_reporter_filter
 
 from smoketest.cleansing import cleanse, cleanse_result, cleanser
-from smoketest.results import Outcome, Report, TestResult
+from smoketest.results import Node, Outcome, Report, TestResult
 from tests.conftest import MakeApp
 
 STARS = "*" * 20
@@ -178,6 +178,13 @@ SPEAKING = TestResult(id="a.b", outcome=Outcome.ERRORED, message="hush-hush", tr
 def test_a_report_is_cleansed_in_messages_and_tracebacks() -> None:
     (result,) = cleanse(Report.from_results([SPEAKING], selected=1)).results
     assert (result.message, result.traceback) == (STARS, STARS)
+
+
+def test_the_problem_of_a_node_is_cleansed() -> None:
+    silent = Node(name="web-1", problem="amqp://shop:hunter2@broker refused")
+    (node,) = cleanse(Report(passed=False, nodes=(silent,))).nodes
+    assert "hunter2" not in node.problem
+    assert node.problem.endswith("@broker refused")
 
 
 @override_settings(A_KEY="hush-hush")

@@ -62,11 +62,16 @@ Cleanse = Callable[[str], str]
 
 
 def cleanse(report: Report) -> Report:
-    """Return ``report`` with every secret in messages and tracebacks replaced by asterisks."""
-    if not any(map(_talkative, report.results)):
+    """Return ``report`` with every secret in messages, tracebacks and problems replaced."""
+    problems = any(node.problem for node in report.nodes)
+    if not problems and not any(map(_talkative, report.results)):
         return report
     cleansed = cleanser()
-    return replace(report, results=tuple(cleanse_result(one, cleansed) for one in report.results))
+    return replace(
+        report,
+        results=tuple(cleanse_result(one, cleansed) for one in report.results),
+        nodes=tuple(replace(node, problem=cleansed(node.problem)) for node in report.nodes),
+    )
 
 
 def cleanse_result(result: TestResult, cleansed: Cleanse | None = None) -> TestResult:
@@ -86,8 +91,17 @@ def cleanse_result(result: TestResult, cleansed: Cleanse | None = None) -> TestR
 
 def cleanser() -> Cleanse:
     """Return a function that replaces the present secrets of the settings in a text."""
-    substitute = _filter().cleansed_substitute
-    pattern = _pattern(_secrets())
+    return hiding(_secrets(), _filter().cleansed_substitute)
+
+
+def hiding(
+    secrets: set[str], substitute: str = SafeExceptionReporterFilter.cleansed_substitute
+) -> Cleanse:
+    """Return a function that replaces ``secrets``, and passwords of URLs, in a text.
+
+    It reads no settings.
+    """
+    pattern = _pattern(secrets)
 
     def cleansed(text: str) -> str:
         text = _URL_PASSWORD.sub(lambda match: f"{match[1]}:{substitute}", text)
