@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smoketest.results import Counts, Detail, Node, Outcome, Report, TestResult
+from smoketest.results import Counts, Detail, Node, Outcome, Report, TestResult, new_result
 
 LABELS = ("passed", "failed", "errored", "warned", "skipped")
 
@@ -227,6 +227,25 @@ def test_report_comes_back_from_json_as_it_was(report: Report) -> None:
     assert [one.started_at.utcoffset() for one in back.results] == [
         one.started_at.utcoffset() for one in report.results
     ]
+
+
+@without_database
+@given(results)
+def test_result_that_is_made_faster_is_the_same(slowly: TestResult) -> None:
+    values = {field.name: getattr(slowly, field.name) for field in fields(TestResult)}
+    for fast in (new_result(*values.values()), new_result(**values)):
+        assert type(fast) is TestResult
+        assert (fast, repr(fast), hash(fast)) == (slowly, repr(slowly), hash(slowly))
+        assert replace(fast, retried=True) == replace(slowly, retried=True)
+
+
+def test_result_that_is_made_faster_has_the_same_defaults() -> None:
+    assert new_result("shop", Outcome.PASSED) == TestResult(id="shop", outcome=Outcome.PASSED)
+
+
+def test_result_that_is_made_faster_cannot_be_changed_either() -> None:
+    with pytest.raises(FrozenInstanceError):
+        new_result("shop", Outcome.PASSED).message = "x"  # type: ignore[misc]
 
 
 def test_started_at_is_iso_8601_with_its_offset() -> None:

@@ -82,7 +82,7 @@ def test_tests_without_fixtures_are_divided_one_by_one() -> None:
 
 def test_tests_of_a_class_with_fixtures_stay_together_under_their_numbers() -> None:
     tests = both_of(PlainTest, FixtureTest)
-    assert divide_all(tests)[2] == Unit([(2, tests[2]), (3, tests[3])], fixtures=True)
+    assert divide_all(tests)[2] == Unit([(2, tests[2]), (3, tests[3])], fixtures=True, serial=True)
 
 
 def test_two_classes_with_fixtures_are_two_units() -> None:

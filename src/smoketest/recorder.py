@@ -18,7 +18,7 @@ from time import monotonic
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
-from .results import Outcome, TestResult
+from .results import Outcome, TestResult, new_result
 
 MESSAGE_LIMIT = 20_000
 TRACEBACK_LIMIT = 60_000
@@ -130,20 +130,17 @@ class Recorder(unittest.TestResult):
     def stopTest(self, test: Any) -> None:
         duration = monotonic() - self._start
         self._started = False
-        self._emit(test, self._result(test, duration))
+        problems = self._problems
+        error = sys.exception()
+        if error is not None and error is not self._around:
+            problems = self._with_what_escapes(test, error)
+        problem = _merged(problems) if problems else self._harmless(test)
+        self._emit(test, self.make(test, problem, self._started_at, duration))
 
     # -- from what happened to a value
 
-    def _result(self, test: Any, duration: float) -> TestResult:
-        problems = self._all_problems(test)
-        problem = _merged(problems) if problems else self._harmless(test)
-        return self.make(test, problem, self._started_at, duration)
-
-    def _all_problems(self, test: Any) -> list[Problem]:
+    def _with_what_escapes(self, test: Any, error: BaseException) -> list[Problem]:
         """What went wrong, with what unittest lets through on its way: a KeyboardInterrupt."""
-        error = sys.exception()
-        if error is None or error is self._around:
-            return self._problems
         exc_info = (type(error), error, error.__traceback__)
         return [*self._problems, self.problem(Outcome.ERRORED, exc_info, test)]
 
@@ -165,16 +162,16 @@ class Recorder(unittest.TestResult):
     ) -> TestResult:
         """Return the result of ``test``: what it says of itself, and what became of it."""
         spec = test.spec()
-        return TestResult(
-            id=test.id(),
-            outcome=problem.outcome,
-            optional=spec.optional,
-            duration=duration,
-            started_at=started_at,
-            description=spec.description,
-            tags=spec.tags,
-            message=problem.message,
-            traceback=problem.traceback,
+        return new_result(
+            test.id(),
+            problem.outcome,
+            spec.optional,
+            duration,
+            started_at,
+            spec.description,
+            spec.tags,
+            problem.message,
+            problem.traceback,
             file=problem.file or spec.file,
             line=problem.line or spec.line,
             runbook=spec.runbook,

@@ -124,7 +124,7 @@ class _Draft:
 
     __slots__ = _TEST_FIELDS
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - as many as a result has
         self,
         id: str,
         outcome: Outcome,

@@ -263,7 +263,7 @@ class ThreadedSchedule(Schedule):
             if stretch is not None and not stretch.take():
                 return False
             self.accept(deliveries)
-        if any(self._ends_the_run(delivery.result) for delivery in deliveries):
+        if self.options.failfast and any(self._ends_the_run(one.result) for one in deliveries):
             self.waiting.clear()  # now, before this worker takes the next
         self._wake()
         return True

@@ -9,7 +9,6 @@ import unittest
 from collections.abc import Callable, Collection
 from contextvars import copy_context
 from difflib import get_close_matches
-from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, ParamSpec, TypeVar
 from weakref import WeakSet
@@ -68,7 +67,9 @@ class SmokeTest(SimpleTestCase):
     _fixtures: ClassVar[WeakSet[isolation.Rollback]]
     """What rolls back the fixtures of the class: one while its tests run, and one more for
     each thread that hangs in one of them while another runs the rest."""
-    _rollback: isolation.Rollback
+    _address = ""
+    _rollback: isolation.Rollback | None = None
+    """What rolls back the test, while it runs."""
     _over: bool
     """Whether nothing but cleanups is left to do."""
 
@@ -121,26 +122,28 @@ class SmokeTest(SimpleTestCase):
         In a context of its own, so that an activated language or time zone does
         not reach the next test.
         """
-        self._rollback = isolation.rolled_back(self.id(), _aliases(self.databases))
-        return copy_context().run(self._in_this_context, partial(function, *args, **kwargs))
+        return copy_context().run(self._in_this_context, function, *args, **kwargs)
 
-    def _in_this_context(self, function: Callable[[], T]) -> T:
-        refusals.refuse_from_here(self.id())
-        with self._rollback:
-            return function()
+    def _in_this_context(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        name = self.id()
+        refusals.refuse_from_here(name)
+        try:
+            with isolation.rolled_back(name, _aliases(self.databases)) as self._rollback:
+                return function(*args, **kwargs)
+        finally:
+            self._rollback = None  # it would live for as long as the test
 
     def id(self) -> str:
         """Return the address of the test: ``shop.smoke.CatalogueTest.test_can_read``."""
+        if not self._address:
+            self._address = super().id()
         return self._address
-
-    @cached_property
-    def _address(self) -> str:
-        return super().id()
 
     def _callSetUp(self) -> None:
         self._over = True
         self.spec()
-        _check_databases(self)
+        if self.databases != "__all__":
+            _check_databases(self)
         self._finish(self.setUp(), "setUp")  # type: ignore[func-returns-value]
         self._over = False
 
@@ -156,7 +159,7 @@ class SmokeTest(SimpleTestCase):
     def doCleanups(self) -> None:  # noqa: N802 - unittest names it
         """Run the cleanups, and then roll back, so that an error of that is the test's."""
         super().doCleanups()
-        if self._over and self._rollback.begun:
+        if self._over and self._rollback is not None and self._rollback.begun:
             self.addCleanup(self._rollback.undo)
             super().doCleanups()
 
@@ -337,8 +340,6 @@ def _aliases(databases: Any) -> Collection[str] | Literal["__all__"]:
 
 def _check_databases(test: SmokeTest) -> None:
     databases = test.databases
-    if databases == "__all__":
-        return
     if not marks.is_collection_of_words(databases):
         example = repr({databases}) if isinstance(databases, str) else '{"default"}'
         raise TypeError(

@@ -36,6 +36,8 @@ class Unit:
     """With their numbers in discovery order."""
     fixtures: bool = False
     """Whether a class or module fixture stands around them."""
+    serial: bool = False
+    """Whether it must run alone."""
 
     def id(self) -> str:
         """Return a name for the fixtures around the tests."""
@@ -43,20 +45,25 @@ class Unit:
         name = _class_name(owner) if isinstance(owner, type) else getattr(owner, "__name__", "")
         return f"A fixture of {name}"
 
-    @property
-    def serial(self) -> bool:
-        """Whether it must run alone."""
-        return any(test.spec().serial for _, test in self.tests)
-
 
 def divide(tests: Iterable[tuple[int, SmokeTest]]) -> list[Unit]:
     """Divide the numbered ``tests`` into as many parts as may run beside one another."""
+    owners: dict[type[SmokeTest], object] = {}  # it takes a while to find one
+
+    def owner_of(item: tuple[int, SmokeTest]) -> object:
+        cls = type(item[1])
+        if cls not in owners:
+            owners[cls] = _fixture_owner(cls)
+        return owners[cls]
+
     units = []
-    for owner, group in groupby(tests, lambda item: _fixture_owner(type(item[1]))):
+    for owner, group in groupby(tests, owner_of):
         if owner is None:
-            units += [Unit([item]) for item in group]
+            units += [Unit([item], serial=item[1].spec().serial) for item in group]
         else:
-            units.append(Unit(list(group), fixtures=True))
+            together = list(group)
+            serial = any(test.spec().serial for _, test in together)
+            units.append(Unit(together, fixtures=True, serial=serial))
     return units
 
 
@@ -117,13 +124,15 @@ class UnitRunner:
         What the host raises comes out of here, after the test that is under way.
         """
         self.unit = unit
-        self._numbers = {id(test): number for number, test in unit.tests}
-        self._left = dict(unit.tests)
         try:
             if unit.fixtures:
+                self._numbers = {id(test): number for number, test in unit.tests}
+                self._left = dict(unit.tests)
                 self._run_with_fixtures()
             else:
-                self._run_alone(unit.tests[0][1])
+                [(number, test)] = unit.tests
+                self._numbers, self._left = {id(test): number}, {number: test}
+                self._run_alone(test)
         finally:
             self.stretch = None
         if self._end is not None:
@@ -178,32 +187,16 @@ class UnitRunner:
         return self.is_abandoned or self._end is not None
 
     def _emit(self, test: SmokeTest, result: TestResult) -> None:
-        if self._is_over() or self._numbers[id(test)] not in self._left:
+        number, stretch = self._numbers[id(test)], self.stretch
+        if self._is_over() or number not in self._left:
             return  # it has its verdict: it was let go, or has a run() that runs it twice
+        if result.outcome is Outcome.PASSED and stretch and monotonic() > stretch.expires:
+            result = _passed_too_late(result, stretch)
         # What may use no database stands for a module whose import has lost a lock.
         lost_a_lock = self._recorder.lost_a_lock and bool(test.databases)
-        delivery = self._delivery(test, self._judged_by_the_clock(result), lost_a_lock)
-        self._deliver(self.stretch, delivery)
+        self._deliver(stretch, Delivery((number, 0), result, lost_a_lock))
         if self.unit.fixtures and not self._is_over():
             self._begin_fixture()
-
-    def _judged_by_the_clock(self, result: TestResult) -> TestResult:
-        """Return ``result``, but no pass for a test that ended after its limit.
-
-        That is so where nothing could cut it off: on the thread of the run itself, or
-        while it kept every other thread from running.
-        """
-        stretch = self.stretch
-        if stretch is None or result.outcome is not Outcome.PASSED:
-            return result
-        if monotonic() <= stretch.expires:
-            return result
-        message = (
-            f"Timed out: it ended {stretch.elapsed():.3g} s after it began, and its limit is "
-            f"{stretch.limit:g} s. It was not cut off there, because nothing could run beside "
-            "it. If it may take so long, give it more time with @timeout(seconds)."
-        )
-        return replace(result, outcome=Outcome.ERRORED, message=message, timed_out=True)
 
     def _deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> None:
         try:
@@ -322,6 +315,20 @@ class UnitRunner:
     def late_delivery(self, problem: Problem) -> Delivery:
         """What becomes of the fixture after the last test, which ends with ``problem``."""
         return self._late_delivery(*_parse(self._last_fixture()[0]), problem)
+
+
+def _passed_too_late(result: TestResult, stretch: timeouts.Stretch) -> TestResult:
+    """Return ``result`` as no pass, for the test ended after its limit.
+
+    That is so where nothing could cut it off: on the thread of the run itself, or
+    while it kept every other thread from running.
+    """
+    message = (
+        f"Timed out: it ended {stretch.elapsed():.3g} s after it began, and its limit is "
+        f"{stretch.limit:g} s. It was not cut off there, because nothing could run beside "
+        "it. If it may take so long, give it more time with @timeout(seconds)."
+    )
+    return replace(result, outcome=Outcome.ERRORED, message=message, timed_out=True)
 
 
 def _not_started(test: SmokeTest, reason: str) -> TestResult:
