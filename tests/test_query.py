@@ -36,9 +36,39 @@ def test_every_parameter_has_its_place() -> None:
 
 
 def test_every_known_parameter_is_read() -> None:
-    values = {"timeout": "1", "deadline": "1", "failfast": "1", "list": "1"}
+    flags = ("failfast", "list", "verify", "latest")
+    values = dict.fromkeys((*flags, "timeout", "deadline", "max-age"), "1") | {"role": "worker"}
     for name in query.PARAMETERS:
-        assert parse(f"{name}={values.get(name, 'word')}") != Query()
+        besides = "latest=1&" if name in ("max-age", "role") else ""
+        before = parse(besides) if besides else Query()
+        assert parse(f"{besides}{name}={values.get(name, 'word')}") != before
+
+
+def test_the_last_run_is_asked_for_with_its_age_and_its_role() -> None:
+    asked = parse("latest=1&max-age=90&role=worker&tag=db")
+    assert (asked.latest, asked.max_age, asked.role) == (True, 90, "worker")
+
+
+@pytest.mark.parametrize(
+    "name", ["failfast=1", "timeout=1", "deadline=1", "list=1", "verify=1", "failfast=0"]
+)
+def test_what_is_about_a_run_makes_no_sense_beside_latest(name: str) -> None:
+    with pytest.raises(InvalidQuery, match="'latest' runs nothing"):
+        parse(f"latest=1&{name}")
+
+
+@pytest.mark.parametrize("name", ["max-age=5", "role=web"])
+def test_what_is_about_the_last_run_makes_no_sense_without_it(name: str) -> None:
+    with pytest.raises(InvalidQuery, match="which is not there"):
+        parse(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("role=cron", "one of web, worker"), ("max-age=0", "above 0")]
+)
+def test_what_is_no_role_and_no_age_is_refused(name: str, said: str) -> None:
+    with pytest.raises(InvalidQuery, match=said):
+        parse(f"latest=1&{name}")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e999", "", "1s", "٣x"])

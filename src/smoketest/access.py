@@ -11,6 +11,7 @@ from django.utils.crypto import constant_time_compare
 
 from smoketest.conf import settings
 from smoketest.exceptions import SmokeTestError
+from smoketest.past import Past
 from smoketest.results import Detail, Report, TestResult
 
 logger = logging.getLogger("smoketest")
@@ -73,6 +74,7 @@ def trim(report: Report, detail: Detail) -> Report:
         cached=report.cached,
         age=report.age,
         shared=report.shared,
+        recent=tuple(map(_summarized_past, report.recent)),
         detail=detail,
     )
 
@@ -94,6 +96,20 @@ def _summarized(result: TestResult) -> TestResult:
         timed_out=result.timed_out,
         cut_off=result.cut_off,
         retried=result.retried,
+    )
+
+
+def _summarized_past(past: Past) -> Past:
+    return Past(
+        passed=past.passed,
+        inconclusive=past.inconclusive,
+        started_at=past.started_at,
+        duration=past.duration,
+        tests=past.tests,
+        failed=past.failed,
+        warned=past.warned,
+        names=past.names,
+        role=past.role,
     )
 
 

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from smoketest import past
 from smoketest.escaping import one_line
 from smoketest.results import Node, Report, TestResult
 
 ANSWER = "smoketest.fleet.answer"
 RELEASE = "smoketest.fleet.release"
 VERDICT = "smoketest.fleet.verdict"
-NOT_TESTS = frozenset({ANSWER, RELEASE, VERDICT})
+NOT_TESTS = frozenset({ANSWER, RELEASE, VERDICT, past.AGE, past.RELEASE})
 """Ids of results that no test has, so none can be run again by them."""
 
 MOST_ACCOUNTS = 5

@@ -13,6 +13,7 @@ from django.http import HttpRequest, QueryDict
 
 from smoketest import renderers
 from smoketest.exceptions import SmokeTestError
+from smoketest.options import ROLES
 from smoketest.selection import Selection
 
 T = TypeVar("T")
@@ -27,8 +28,15 @@ PARAMETERS = (
     "timeout",
     "deadline",
     "list",
+    "latest",
+    "max-age",
+    "role",
+    "verify",
 )
 """Every parameter; ``test``, ``tag``, ``exclude-tag`` and ``k`` may be repeated."""
+
+_ABOUT_A_RUN = ("failfast", "timeout", "deadline", "list", "verify")
+_ABOUT_THE_LAST_RUN = ("max-age", "role")
 
 _LONGEST = 200
 """Characters of a wrong value that are repeated in a message."""
@@ -58,6 +66,14 @@ class Query:
     """Seconds."""
     listing: bool = False
     """Whether to show the selected tests instead of running them."""
+    latest: bool = False
+    """Whether to answer with the last run that is remembered, instead of a new one."""
+    max_age: float | None = None
+    """Seconds after which the last run is no pass any more."""
+    role: str | None = None
+    """Where the last run was; ``None`` is in a process like this one."""
+    verify: bool = False
+    """Whether to verify, after the tests, that nothing was committed."""
 
 
 def parse(request: HttpRequest) -> Query:
@@ -66,6 +82,12 @@ def parse(request: HttpRequest) -> Query:
     for name in asked:
         if name not in PARAMETERS:
             raise _unknown(name)
+    query = _read(asked)
+    _check_latest(asked, query)
+    return query
+
+
+def _read(asked: QueryDict) -> Query:
     return Query(
         format=_single(asked, "format", str),
         selection=Selection(
@@ -78,7 +100,23 @@ def parse(request: HttpRequest) -> Query:
         timeout=_single(asked, "timeout", _seconds),
         deadline=_single(asked, "deadline", _seconds),
         listing=bool(_single(asked, "list", _flag)),
+        latest=bool(_single(asked, "latest", _flag)),
+        max_age=_single(asked, "max-age", _seconds),
+        role=_single(asked, "role", _role),
+        verify=bool(_single(asked, "verify", _flag)),
     )
+
+
+def _check_latest(asked: QueryDict, query: Query) -> None:
+    """Raise where a parameter would have no effect beside ``latest``, or without it."""
+    because = "it is about 'latest=1', which is not there"
+    if query.latest:
+        because = "'latest' runs nothing"
+    for name in _ABOUT_A_RUN if query.latest else _ABOUT_THE_LAST_RUN:
+        if name in asked:
+            raise InvalidQuery(
+                f"The parameter {name!r} would have no effect, for {because}. Leave it out."
+            )
 
 
 def parameters(request: HttpRequest) -> QueryDict:
@@ -137,6 +175,12 @@ def _flag(text: str) -> bool:
     return _FLAGS[text]
 
 
+def _role(text: str) -> str:
+    if text not in ROLES:
+        raise ValueError(f"one of {', '.join(ROLES)}")
+    return text
+
+
 def _seconds(text: str) -> float:
     seconds = positive_seconds(text)
     if seconds is None:
@@ -164,6 +208,12 @@ def renderer(
     if name is None:
         return renderers.negotiate(accept, extra)
     return renderers.get(name, extra, accept)
+
+
+def has_limits(request: HttpRequest, asked: Query) -> bool:
+    """Whether the caller ends a run sooner than the settings do."""
+    named = asked.failfast or asked.timeout or asked.deadline
+    return bool(named or scrape_deadline(request))
 
 
 def scrape_deadline(request: HttpRequest) -> float | None:

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from .past import MOST_NAMED, Past
+
 
 class Outcome(enum.StrEnum):
     """What became of one test."""
@@ -274,6 +276,8 @@ class Report:
     nodes: tuple[Node, ...] = ()
     """The processes of a fleet, in the order in which they were asked; empty in the
     report of one process."""
+    recent: tuple[Past, ...] = ()
+    """Runs of the same selection, the oldest first, where somebody looked them up."""
     detail: Detail = Detail.DETAILS
 
     @classmethod
@@ -331,6 +335,23 @@ class Report:
         """Return the results whose :attr:`TestResult.label` is ``label``."""
         return [result for result in self.results if result.label == label]
 
+    def as_past(self) -> Past:
+        """Return what is remembered of it."""
+        counts = self.counts
+        return Past(
+            passed=self.passed,
+            inconclusive=self.inconclusive,
+            started_at=self.started_at,
+            duration=self.duration,
+            tests=counts.run,
+            failed=counts.failed + counts.errored,
+            warned=counts.warned,
+            names=(*self.ids("failed"), *self.ids("errored"))[:MOST_NAMED],
+            release=self.release,
+            node=self.node,
+            role=self.role,
+        )
+
     def as_cached(self, age: float) -> Report:
         """Return it as the answer to a later caller, ``age`` seconds after its end."""
         return replace(self, cached=True, age=age)
@@ -340,6 +361,7 @@ class Report:
         data = {name: getattr(self, name) for name in _REPORT_FIELDS}
         data["counts"] = asdict(self.counts)
         data["results"] = [result.to_dict() for result in self.results]
+        data["recent"] = [past.to_dict() for past in self.recent]
         data["nodes"] = [node.to_dict() for node in self.nodes]
         data["started_at"] = self.started_at.isoformat()
         data["detail"] = self.detail.value
@@ -357,6 +379,7 @@ class Report:
             **{name: data["counts"][name] for name in _COUNT_FIELDS if name in data["counts"]}
         )
         values["results"] = tuple(TestResult.from_dict(item) for item in data["results"])
+        values["recent"] = tuple(Past.from_dict(item) for item in data.get("recent", ()))
         values["nodes"] = tuple(Node.from_dict(item) for item in data.get("nodes", ()))
         values["started_at"] = datetime.fromisoformat(data["started_at"])
         values["detail"] = Detail(data.get("detail", Detail.DETAILS))

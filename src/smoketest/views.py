@@ -20,6 +20,7 @@ from django.views.generic import View
 from smoketest import (
     conf,
     faults,
+    history,
     listing,
     query,
     renderers,
@@ -95,7 +96,10 @@ class IndexView(View):
             and streaming.is_possible()
         ):
             return self._stream(asked, renderer, fail_status)
-        report = self.get_report(asked)
+        if asked.latest:
+            report = self.get_latest(asked)
+            return responses.of_report(trim(report, self.access.detail), renderer, fail_status)
+        report = self._with_recent(self.get_report(asked), asked, renderer)
         return responses.of_report(trim(report, self.access.detail), renderer, fail_status)
 
     def get_query(self) -> Query:
@@ -113,9 +117,14 @@ class IndexView(View):
         options = self.get_options(asked)
 
         def run(seconds: float) -> Report:
-            report = cleanse(runner.run(asked.selection, replace(options, deadline=seconds)))
-            log_report(report)
-            return report
+            report = runner.run(asked.selection, replace(options, deadline=seconds))
+            return self._finished(report, asked)
+    def get_latest(self, asked: Query) -> Report:
+        """Return the report of the last run, as an answer of now; nothing is run."""
+        role = asked.role or self.get_options(asked).role
+        max_age = history.MAX_AGE if asked.max_age is None else asked.max_age
+        return history.latest(asked.selection, role, max_age)
+
 
         return self._shared(asked, options, run)
 
@@ -127,6 +136,20 @@ class IndexView(View):
             cache_seconds=settings.cache_seconds,
             fresh=self.access.trusted and query.wants_fresh(self.request),
         )
+    def _finished(self, report: Report, asked: Query) -> Report:
+        """Return the report of a run as it may be kept, and keep it."""
+        report = cleanse(report)
+        log_report(report)
+        if self.access.trusted or _is_representative(self.request, asked, report):
+            history.record(report, asked.selection)
+        return report
+
+    def _with_recent(self, report: Report, asked: Query, renderer: Any) -> Report:
+        """Return ``report`` with the runs before it, where they will be shown."""
+        if self.access.detail is Detail.VERDICT or not getattr(renderer, "shows_recent", False):
+            return report
+        return replace(report, recent=history.recent(asked.selection, report.role))
+
 
     def _stream(self, asked: Query, renderer: Any, fail_status: int) -> HttpResponseBase:
         """Answer with a line as each test ends; with a report where another caller has it."""
@@ -145,9 +168,7 @@ class IndexView(View):
                 on_begin=stream.on_begin,
             )
             stream.check()
-            report = cleanse(report)
-            log_report(report)
-            return report
+            return self._finished(report, asked)
 
         stream = streaming.Stream(
             write_result,
@@ -208,3 +229,13 @@ def _progress(renderer: Any, detail: Detail) -> dict[str, Any]:
 def _key(asked: Query, options: Options) -> tuple[Selection, str]:
     """Return what all callers have in common who may share a run."""
     return asked.selection, repr(options)
+def _is_representative(request: HttpRequest, asked: Query, report: Report) -> bool:
+    """Whether a stranger's run says of the site what anybody's does.
+
+    A part of the tests would fill the cache with as many histories as a stranger can think
+    of, and a limit that is too low would make a healthy site fail.
+    """
+    limited = query.has_limits(request, asked)
+    return asked.selection == Selection() and (report.passed or not limited)
+
+
