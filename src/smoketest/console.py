@@ -5,9 +5,12 @@ That holds whatever a stream can encode, and whether or not it is read to its en
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from django.core.management.base import OutputWrapper
 from django.core.management.color import Style, no_style
@@ -64,6 +67,19 @@ def write(text: str, stream: OutputWrapper) -> None:
 def write_lines(lines: Iterable[str], stream: OutputWrapper) -> None:
     """Write ``lines`` at once, with their ends."""
     write("".join(f"{line}\n" for line in lines), stream)
+
+
+def exit_now(status: int) -> NoReturn:
+    """End the process though a thread still runs that nobody waits for.
+
+    Python waits at its end for some threads, and for those of a ``ThreadPoolExecutor``
+    even if they are daemons
+    (https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor).
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _discard(stream: OutputWrapper) -> None:

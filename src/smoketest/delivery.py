@@ -5,10 +5,13 @@ The results go there as they come, where somebody wants to see them then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from django.core.management.base import OutputWrapper
+from django.core.management.color import Style
 
 from smoketest import terminal
 from smoketest.console import Console, Raw, write, write_lines
@@ -33,7 +36,9 @@ class Delivery:
     durations: int | None
     """How many of the slowest tests are named, 0 for all."""
     program: str
-    """What a person types to run tests again."""
+    """What a person types to run tests again; labels follow."""
+    option: str = ""
+    """What a label has before it there, as in ``--test=``."""
     cleansed: Callable[[TestResult], TestResult]
     """Takes the secrets out of a result that is shown before the report."""
 
@@ -51,6 +56,16 @@ class Delivery:
 
     def listeners(self, live: LiveLine) -> Iterator[Listener]:
         """Yield what is done about each result at once; all of it clears the live line."""
+        yield from self.streams(live)
+        if self.verbosity >= 2:
+
+            def tell(result: TestResult) -> None:
+                self.tell(terminal.result_lines(self.cleansed(result), self.style), live)
+
+            yield tell
+
+    def streams(self, live: LiveLine) -> Iterator[Listener]:
+        """Yield what writes each result at once in the format of standard output, if any can."""
         render_result = getattr(self.on_stdout, "render_result", None)
         if render_result is not None:
 
@@ -59,17 +74,21 @@ class Delivery:
                     write(render_result(self.cleansed(result)), self.console.out)
 
             yield stream
-        if self.verbosity >= 2:
-            # What a format is written to has nothing else on it.
-            lines_go_to = self.console.err if self.on_stdout else self.console.out
-            style = self.console.style(lines_go_to)
 
-            def tell(result: TestResult) -> None:
-                lines = terminal.result_lines(self.cleansed(result), style)
-                with live.aside():
-                    write_lines(lines, lines_go_to)
+    @cached_property
+    def _beside(self) -> OutputWrapper:
+        # What a format is written to has nothing else on it.
+        return self.console.err if self.on_stdout else self.console.out
 
-            yield tell
+    @cached_property
+    def style(self) -> Style:
+        """How to colour what :meth:`tell` says."""
+        return self.console.style(self._beside)
+
+    def tell(self, lines: Iterable[str], live: LiveLine) -> None:
+        """Say something to a person at once, and clear the live line for it."""
+        with live.aside():
+            write_lines(lines, self._beside)
 
     def deliver(self, report: Report) -> int:
         """Write ``report`` everywhere, and return the status to exit with."""
@@ -91,6 +110,7 @@ class Delivery:
             self.verbosity,
             durations=self.durations,
             program=self.program,
+            option=self.option,
         )
         write_lines(lines, self.console.out)
 

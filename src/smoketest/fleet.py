@@ -20,7 +20,7 @@ from .matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
 from .results import Detail, Node, Outcome, Report, TestResult
 from .wording import counted, remarks
 
-__all__ = ["ANSWER", "NOT_TESTS", "RELEASE", "VERDICT", "Answer", "Expectation", "merge"]
+__all__ = ["ANSWER", "NOT_TESTS", "RELEASE", "VERDICT", "Answer", "Expectation", "judge", "merge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,8 @@ class Answer:
     report: Report | None = None
     problem: str = ""
     """Why there is no report, in a sentence or more: what happened, why, what to do."""
+    cut_off: bool = False
+    """Whether there is none because the asker was interrupted: nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def merge(answers: Iterable[Answer], expectation: Expectation = ANYTHING, **valu
     """
     answers = list(_named_apart(answers))
     answers += list(_absent(answers, expectation))
-    judged = [_judge(answer, expectation) for answer in answers]
+    judged = [judge(answer, expectation) for answer in answers]
     if _enough(judged, expectation):
         judged = [_spare(one) for one in judged]
     nodes = tuple(node for one in judged for node in one.nodes)
@@ -115,12 +117,13 @@ def _absent(answers: Sequence[Answer], expectation: Expectation) -> Iterator[Ans
             )
 
 
-def _judge(answer: Answer, expectation: Expectation) -> Judged:
-    """Return the node as it answered, and all results that it has."""
+def judge(answer: Answer, expectation: Expectation = ANYTHING) -> Judged:
+    """Return the node as it answered, and all results that it has, whatever the others do."""
     report = answer.report
     node = Node(name=answer.node, role=answer.role, problem=answer.problem)
     if report is None:
-        return Judged([node], [_errored(ANSWER, answer.node, answer.problem)])
+        said = replace(_errored(ANSWER, answer.node, answer.problem), cut_off=answer.cut_off)
+        return Judged([node], [said])
     node = replace(
         node,
         host=report.node,
@@ -199,8 +202,8 @@ def _of_the_fleet(
     number = sum(answer.report is not None for answer in answers)
     if number < expectation.number:
         yield _errored(ANSWER, "", _too_few("answered", number, expectation.number))
-    if expectation.at_least is not None and len(answers) < expectation.at_least:
-        yield _errored(ANSWER, "", _too_few("could pass", len(answers), expectation.at_least))
+    elif len(answers) < (must := expectation.at_least or 0):
+        yield _errored(ANSWER, "", _too_few("could pass", len(answers), must))
 
 
 def _too_few(what: str, number: int, expected: int) -> str:

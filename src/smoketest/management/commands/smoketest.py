@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import shlex
 import signal
 import sys
@@ -20,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from smoketest import arguments, conf, delivery, listing, runner, supervision, terminal, wording
 from smoketest.arguments import InvalidArgument
 from smoketest.cleansing import cleanse, cleanse_result
-from smoketest.console import Console, write
+from smoketest.console import Console, exit_now, write
 from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE, Delivery
 from smoketest.exceptions import CannotIsolate, InvalidSelection, SmokeTestError, UnknownFormat
 from smoketest.options import Options
@@ -169,7 +167,7 @@ class Command(BaseCommand):
         left_over = set(threading.enumerate()) - threads_before
         in_own_process = getattr(self, "_called_from_command_line", False)
         if cut_off and left_over and in_own_process:
-            _exit_now(status)
+            exit_now(status)
         if status:
             sys.exit(status)
 
@@ -272,16 +270,3 @@ def _usage_errors() -> Iterator[None]:
         UnknownFormat,
     ) as error:
         raise CommandError(str(error)) from error
-
-
-def _exit_now(status: int) -> NoReturn:
-    """End the process though a test that was cut off still runs in a thread of its own.
-
-    Python waits at its end for some threads, and for those of a ``ThreadPoolExecutor``
-    even if they are daemons
-    (https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor).
-    """
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
