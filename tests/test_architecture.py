@@ -38,10 +38,10 @@ ROWS = (
     "access streaming arguments delivery history",
     "responses",
     "faults",
-    "views management.commands.smoketest checks",
-    "urls apps",
+    "views management.commands.smoketest checks gate",
+    "urls apps __main__",
 )
-WINGS = ("isolation", "probes")
+WINGS = ("isolation", "probes", "gate")
 
 VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""
@@ -55,7 +55,7 @@ WITHOUT_A_PROJECT = (
 MAY_KNOW_HTTP = ("views", "responses", "faults", "query", "access", "checks", "client")
 """The client is Django's test client; the checks ask what ALLOWED_HOSTS admits."""
 
-MAY_PRINT = ("management.commands.smoketest", "processes")
+MAY_PRINT = ("management.commands.smoketest", "console", "gate.program", "processes", "__main__")
 """The processes print nothing; they empty the streams before they fork."""
 
 MAY_READ_SETTINGS = ("conf",)

@@ -56,6 +56,17 @@ def test_before_the_tests_are_known_it_says_so(clock: list[float]) -> None:
     assert plain(state, 79) == "looking for tests, 3.0/25 s"
 
 
+def test_nodes_that_are_asked_are_shown_by_their_whole_names(clock: list[float]) -> None:
+    state = Progress(25.0, started=0.0, of_nodes=True)
+    assert plain(state, 79) == "looking for nodes, 0.0/25 s"
+    state.on_start(["http://10.0.0.1/", "http://10.0.0.2/", "http://10.0.0.3/"])
+    for number in (1, 2, 3):
+        state.on_begin(f"http://10.0.0.{number}/")
+    state.on_end("http://10.0.0.1/", bad=True)
+    state.on_end("http://10.0.0.3/", bad=False)
+    assert plain(state, 79) == "2/3 nodes, 1 failed, 0.0/25 s: http://10.0.0.2/"
+
+
 def test_a_second_attempt_begins_anew(clock: list[float]) -> None:
     state = under_way(clock)
     state.on_start(["shop.smoke.T.test_0"])

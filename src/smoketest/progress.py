@@ -51,6 +51,8 @@ class Progress:
     started: float = field(default_factory=monotonic)
     running: dict[str, None] = field(default_factory=dict)
     """The ids of the tests that run now, in the order in which they began."""
+    of_nodes: bool = False
+    """Whether nodes are asked and the ids are their names, instead of tests run."""
 
     def on_start(self, ids: list[str]) -> None:
         """Begin, or begin again with what is run once more."""
@@ -65,9 +67,13 @@ class Progress:
 
     def on_result(self, result: TestResult) -> None:
         """Take note of a test that ended."""
+        self.on_end(result.id, bad=result.label in ("failed", "errored"))
+
+    def on_end(self, id: str, *, bad: bool) -> None:
+        """Take note that a test, or the answer of a node, is there."""
         self.done += 1
-        self.failed += result.label in ("failed", "errored")
-        self.running.pop(result.id, None)
+        self.failed += bad
+        self.running.pop(id, None)
 
     @property
     def elapsed(self) -> float:
@@ -77,13 +83,18 @@ class Progress:
     def counts(self) -> str:
         """Return for example ``3/14, 1 failed, 2.4/25 s``."""
         if not self.total:
-            return f"looking for tests, {self.elapsed:.1f}/{self.deadline:g} s"
+            what = "nodes" if self.of_nodes else "tests"
+            return f"looking for {what}, {self.elapsed:.1f}/{self.deadline:g} s"
+        noun = " nodes" if self.of_nodes else ""
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.done}/{self.total}{failed}, {self.elapsed:.1f}/{self.deadline:g} s"
+        return f"{self.done}/{self.total}{noun}{failed}, {self.elapsed:.1f}/{self.deadline:g} s"
 
     def names(self) -> str:
-        """Return the class and the method of each test that runs now."""
-        return ", ".join(one_line(".".join(id.split(".")[-2:])) for id in list(self.running))
+        """Return the class and the method of each test that runs now, or the nodes."""
+        shown = list(self.running)
+        if not self.of_nodes:
+            shown = [".".join(id.split(".")[-2:]) for id in shown]
+        return ", ".join(map(one_line, shown))
 
 
 Draw = Callable[[Progress, int], str]

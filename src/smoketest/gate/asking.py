@@ -1,0 +1,348 @@
+"""Asks nodes over HTTP: many at a time, all before one deadline, none for too much.
+
+The one room that knows httpx (the extra ``gate``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from smoketest import __version__
+from smoketest.arguments import InvalidArgument
+from smoketest.escaping import one_line
+from smoketest.fleet import Answer
+from smoketest.gate.addresses import PORTS, Address, unknown_name
+from smoketest.gate.reading import Cleanse, NoReport, Received, WrongSelection, excerpt, report
+from smoketest.results import Report
+
+LARGEST = 10_000_000
+"""Bytes of an answer that are read. A report has some 500 for a test that passes."""
+
+CONNECT = 10.0
+"""Seconds for a connection and its TLS: a node that is gone must not hold up the others."""
+
+REDIRECTS = 5
+"""How many are followed in a row."""
+
+PAUSE = 1.0
+"""Seconds until a busy node is asked again, at least, and where it does not say when."""
+
+ROLE = "web"
+
+HEADERS = {
+    "Accept": "application/json",
+    # What is unpacked could be much larger than what was sent.
+    "Accept-Encoding": "identity",
+    "Cache-Control": "no-cache",
+    # Behind one address may be many processes; the next request may reach another one.
+    "Connection": "close",
+    "User-Agent": f"django-smoketest/{__version__} (gate)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """How every node is asked."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further ones; the token is among them."""
+    ca_file: str | None = None
+    """The certificates to trust, in the place of the system's."""
+    concurrency: int = 100
+    """Nodes that are asked at the same time."""
+    deadline: float = 30.0
+    """Seconds for all nodes together."""
+    cleansed: Cleanse = str
+    """Takes the token out of whatever is said."""
+    direct: bool = False
+    """Whether to pass by the proxies of the environment: they would choose the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of asking one node."""
+
+    answer: Answer
+    misunderstood: bool = False
+    """Whether the node does not know what it was to run."""
+
+
+@asynccontextmanager
+async def asker(question: Question) -> AsyncIterator[Asker]:
+    """Yield what asks ``question``, with one client for all nodes.
+
+    The proxies of the environment are used (HTTPS_PROXY, NO_PROXY and so on); a .netrc is
+    not. Raises :class:`InvalidArgument` where the certificates cannot be read.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    client = httpx.AsyncClient(
+        headers={**HEADERS, **question.headers},
+        limits=limits,
+        timeout=httpx.Timeout(None, connect=CONNECT),
+        verify=_trust(question.ca_file),
+        trust_env=not question.direct,
+    )
+    async with client:
+        yield Asker(client, question)
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    """Return what checks certificates; made once, for that takes longer than a request."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # also what is no certificate: ssl.SSLError is one
+        raise InvalidArgument(
+            f"--ca-file names {ca_file!r}, which cannot be used: {error.strerror or error}. Name"
+            " a file with certificates in PEM."
+        ) from error
+
+
+class Asker:
+    """Asks nodes the same question; made by :func:`asker`."""
+
+    def __init__(self, client: httpx.AsyncClient, question: Question) -> None:
+        self._client = client
+        self._question = question
+
+    async def ask(
+        self,
+        addresses: Sequence[Address],
+        until: float,
+        *,
+        on_begin: Callable[[str], None],
+        on_reply: Callable[[Reply], None],
+    ) -> None:
+        """Ask every node, and call back with its name and its reply; raises nothing of its own.
+
+        It is over at ``until``, on the clock of the event loop.
+        """
+        waiting = iter(addresses)
+
+        async def work() -> None:
+            for address in waiting:
+                on_begin(address.name)
+                on_reply(await self._ask(address, until))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._question.concurrency, len(addresses))):
+                group.create_task(work())
+
+    async def _ask(self, address: Address, until: float) -> Reply:
+        exchange = _Exchange(self._client, address, self._question)
+        problem, misunderstood = address.problem, False
+        try:
+            if not problem:
+                async with asyncio.timeout_at(until):
+                    found = await exchange.report(until)
+                return Reply(Answer(node=address.name, role=ROLE, report=found))
+        except NoReport as error:
+            problem, misunderstood = str(error), isinstance(error, WrongSelection)
+        except TimeoutError:
+            problem = exchange.too_late()
+        except httpx.InvalidURL as error:
+            problem = f"The node's URL cannot be asked for: {error}. Correct it."
+        except httpx.HTTPError as error:
+            problem = exchange.failed(error)
+        said = self._question.cleansed(problem)
+        return Reply(Answer(node=address.name, role=ROLE, problem=said), misunderstood)
+
+
+class _Exchange:
+    """The talk with one node, which knows how far it came."""
+
+    def __init__(self, client: httpx.AsyncClient, address: Address, question: Question) -> None:
+        self._client = client
+        self._address = address
+        self._question = question
+        self._connected = False
+        self._received: int | None = None
+
+    async def report(self, until: float) -> Report:
+        """Return the node's report; ask again while it is busy and there is time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            received = await self._fetch()
+            if not received.is_busy:
+                return report(received, self._question.cleansed)
+            pause = max(PAUSE, received.retry_after or 0.0)
+            if loop.time() + pause >= until:
+                raise NoReport(self._busy(received))
+            await asyncio.sleep(pause)
+
+    async def _fetch(self) -> Received:
+        url = httpx.URL(self._address.url)
+        for _ in range(REDIRECTS + 1):
+            request = self._request(url)
+            self._connected, self._received = False, None
+            async with _closing(await self._client.send(request, stream=True)) as response:
+                if not response.has_redirect_location:
+                    return await self._receive(response)
+                url = self._redirected(url, response.headers["Location"])
+        raise NoReport(
+            f"The node redirects more than {REDIRECTS} times in a row. It may redirect in a"
+            " circle, to HTTPS for example where a proxy has taken HTTPS away. Ask it with curl"
+            " -L, and correct the URL or the site."
+        )
+
+    def _request(self, url: httpx.URL) -> httpx.Request:
+        """Return the request for ``url``, which goes to the one address that is meant."""
+        headers: dict[str, str] = {}
+        extensions: dict[str, Any] = {"trace": self._trace}
+        if self._address.address:
+            headers = {"Host": url.netloc.decode("ascii")}
+            extensions["sni_hostname"] = url.raw_host.decode("ascii")
+            url = url.copy_with(host=self._address.address)
+        return self._client.build_request("GET", url, headers=headers, extensions=extensions)
+
+    async def _trace(self, event: str, info: object) -> None:
+        # https://www.encode.io/httpcore/extensions/#trace
+        if event.endswith("send_request_headers.started"):
+            self._connected = True
+
+    def _redirected(self, url: httpx.URL, location: str) -> httpx.URL:
+        """Return where a redirect leads; the token goes to no other host and to no other port."""
+        try:
+            target = url.join(location)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise NoReport(
+                f"The node redirects to {one_line(location)[:200]!r}, which is no URL. Correct"
+                " the URL, or the site."
+            ) from error
+        if _stays(url, target):
+            return target
+        shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))
+        raise NoReport(
+            f"The node redirects to {one_line(shown)[:200]!r}, which is another host, and it"
+            " was not asked there: the token is for this one alone. Give the gate the URL that"
+            " answers by itself, or let the site answer the gate without a redirect."
+        )
+
+    async def _receive(self, response: httpx.Response) -> Received:
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding.lower() not in ("", "identity"):
+            raise NoReport(
+                f"The node sends its report packed ({one_line(encoding)[:40]!r}), though it was"
+                " asked not to. Something in front of it packs answers whoever asks. Leave"
+                " /smoketest/ out there."
+            )
+        parts = []
+        self._received = 0
+        async for part in response.aiter_raw():
+            parts.append(part)
+            self._received += len(part)
+            if self._received > LARGEST:
+                raise NoReport(
+                    f"The node sent more than {LARGEST // 1_000_000} MB, and the gate does not"
+                    " read on. That is no report, or one of too many tests. Ask for fewer with"
+                    " --tag or --test."
+                )
+        return Received(
+            status=response.status_code,
+            body=b"".join(parts),
+            media_type=response.headers.get("Content-Type", ""),
+            retry_after=_seconds(response.headers.get("Retry-After")),
+        )
+
+    def _busy(self, received: Received) -> str:
+        shown = excerpt(received, self._question.cleansed)
+        return (
+            f"The node is busy (status {received.status}, {shown}), and stays so"
+            f" longer than the deadline of {self._question.deadline:g} s allows. Another run is"
+            " under way there, or it was taken out of service. Ask again later, or with --wait."
+        )
+
+    def too_late(self) -> str:
+        """Return what to say when the deadline came first."""
+        deadline = f"the deadline of {self._question.deadline:g} s"
+        if self._received is not None:
+            what = f"sent {self._received} bytes of its answer before {deadline}, and no end"
+        elif self._connected:
+            what = f"took the connection and did not answer before {deadline}"
+        else:
+            what = f"could not be reached before {deadline}"
+        return (
+            f"The node {what}. It hangs, its tests take longer, or there are too many nodes for"
+            " the time. Look what runs there, or raise --deadline or --concurrency."
+        )
+
+    def failed(self, error: httpx.HTTPError) -> str:
+        """Return what to say of an exchange that broke."""
+        causes = list(_causes(error))
+        for cause in causes:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return (
+                    f"The node's certificate is not accepted: {cause.verify_message}. It is for"
+                    " another name, out of date, or signed by somebody who is not trusted here."
+                    " Correct it, or name the certificate to trust with --ca-file."
+                )
+            if type(cause).__name__ == "gaierror":
+                return unknown_name(httpx.URL(self._address.url).host, _reason(cause))
+        if self._connected:
+            return (
+                f"The node broke off the exchange: {_reason(causes[-1])}. Its process died, or"
+                " something in between cut the connection. Read its log."
+            )
+        return (
+            f"The node does not take a connection: {_reason(causes[-1])}. Nothing listens there,"
+            " or a firewall is in between. Start it, or correct the URL."
+        )
+
+
+@asynccontextmanager
+async def _closing(response: httpx.Response) -> AsyncIterator[httpx.Response]:
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+def _stays(url: httpx.URL, target: httpx.URL) -> bool:
+    """Whether ``target`` is of the same origin, or the same host with TLS instead of without."""
+    if target.userinfo or target.host != url.host:
+        return False
+    origin, other = ((one.scheme, one.port or PORTS.get(one.scheme)) for one in (url, target))
+    return origin == other or (url.scheme, target.scheme) == ("http", "https")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the seconds of a ``Retry-After``, which may be a date; ``None`` without one."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isascii() and retry_after.strip().isdigit():
+        return float(retry_after.strip()[:9])
+    try:
+        when = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return PAUSE
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield ``error`` and what it came from, the last in the deep."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        if isinstance(following, BaseExceptionGroup):
+            following = following.exceptions[0]
+        else:
+            following = following.__cause__ or following.__context__
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return f"no answer within {CONNECT:g} s"
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)  # asyncio has other words, with the address in them
+    return one_line(str(error) or type(error).__name__)[:200]
