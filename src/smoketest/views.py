@@ -90,15 +90,15 @@ class IndexView(View):
             return self._list(asked, renderer)
         # Read before the run, so that a wrong one cannot cost a failing run its report.
         fail_status = settings.fail_status
+        if asked.latest:
+            report = self.get_latest(asked)
+            return responses.of_report(trim(report, self.access.detail), renderer, fail_status)
         if (
             hasattr(renderer, "render_result")
             and request.method == "GET"
             and streaming.is_possible()
         ):
             return self._stream(asked, renderer, fail_status)
-        if asked.latest:
-            report = self.get_latest(asked)
-            return responses.of_report(trim(report, self.access.detail), renderer, fail_status)
         report = self._with_recent(self.get_report(asked), asked, renderer)
         return responses.of_report(trim(report, self.access.detail), renderer, fail_status)
 
@@ -112,6 +112,12 @@ class IndexView(View):
         options = conf.lowered(options, timeout=asked.timeout, deadline=asked.deadline)
         return conf.lowered(options, deadline=query.scrape_deadline(self.request))
 
+    def get_latest(self, asked: Query) -> Report:
+        """Return the report of the last run, as an answer of now; nothing is run."""
+        role = asked.role or self.get_options(asked).role
+        max_age = history.MAX_AGE if asked.max_age is None else asked.max_age
+        return history.latest(asked.selection, role, max_age)
+
     def get_report(self, asked: Query) -> Report:
         """Return the report of a run, of one that another caller shares, or of a recent one."""
         options = self.get_options(asked)
@@ -119,23 +125,9 @@ class IndexView(View):
         def run(seconds: float) -> Report:
             report = runner.run(asked.selection, replace(options, deadline=seconds))
             return self._finished(report, asked)
-    def get_latest(self, asked: Query) -> Report:
-        """Return the report of the last run, as an answer of now; nothing is run."""
-        role = asked.role or self.get_options(asked).role
-        max_age = history.MAX_AGE if asked.max_age is None else asked.max_age
-        return history.latest(asked.selection, role, max_age)
-
 
         return self._shared(asked, options, run)
 
-    def _shared(self, asked: Query, options: Options, run: sharing.Run) -> Report:
-        return sharing.shared_run(
-            _key(asked, options),
-            run,
-            deadline=options.deadline,
-            cache_seconds=settings.cache_seconds,
-            fresh=self.access.trusted and query.wants_fresh(self.request),
-        )
     def _finished(self, report: Report, asked: Query) -> Report:
         """Return the report of a run as it may be kept, and keep it."""
         report = cleanse(report)
@@ -150,6 +142,14 @@ class IndexView(View):
             return report
         return replace(report, recent=history.recent(asked.selection, report.role))
 
+    def _shared(self, asked: Query, options: Options, run: sharing.Run) -> Report:
+        return sharing.shared_run(
+            _key(asked, options),
+            run,
+            deadline=options.deadline,
+            cache_seconds=settings.cache_seconds,
+            fresh=self.access.trusted and query.wants_fresh(self.request),
+        )
 
     def _stream(self, asked: Query, renderer: Any, fail_status: int) -> HttpResponseBase:
         """Answer with a line as each test ends; with a report where another caller has it."""
@@ -199,7 +199,7 @@ class IndexView(View):
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Answer 405 as Django does, but with a body in text or JSON."""
+        """Answer 405 as Django does, but with a body in the format asked for."""
         response: Any = super().http_method_not_allowed(request, *args, **kwargs)
         refusal = faults.refusal(
             request, 405, f"The method {request.method!r} is not allowed here. Use GET or HEAD."
@@ -226,9 +226,6 @@ def _progress(renderer: Any, detail: Detail) -> dict[str, Any]:
     return {"write_start": renderer.render_start, "write_begin": renderer.render_begin}
 
 
-def _key(asked: Query, options: Options) -> tuple[Selection, str]:
-    """Return what all callers have in common who may share a run."""
-    return asked.selection, repr(options)
 def _is_representative(request: HttpRequest, asked: Query, report: Report) -> bool:
     """Whether a stranger's run says of the site what anybody's does.
 
@@ -239,3 +236,6 @@ def _is_representative(request: HttpRequest, asked: Query, report: Report) -> bo
     return asked.selection == Selection() and (report.passed or not limited)
 
 
+def _key(asked: Query, options: Options) -> tuple[Selection, str]:
+    """Return what all callers have in common who may share a run."""
+    return asked.selection, repr(options)
