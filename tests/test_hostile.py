@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from smoketest import conf, query, renderers, selection, sharing
 from smoketest.query import PARAMETERS
 from smoketest.responses import HEADERS
-from tests.conftest import MakeApp
+from tests.conftest import MakeApp, Outside
 
 TOKEN = "token-only-for-hostile-tests-4711"
 PASSWORD = "pa55word-of-the-database"
@@ -276,10 +276,69 @@ def test_the_worst_that_the_documentation_states_is_what_the_code_allows() -> No
         "connections to one database": defaults["SMOKETEST_MAX_CONNECTIONS"],
         "seconds that a test waits for a lock of the site": defaults["SMOKETEST_LOCK_TIMEOUT"],
         "reports kept in memory": sharing.MOST_KEPT,
+        "seconds for which a failing report is kept": sharing.FAILING_SECONDS,
         "characters of `Accept` that are read": renderers._LONGEST_HEADER,
         "characters of a wrong word that are repeated": selection._LONGEST,
     }
     assert selection._LONGEST == query._LONGEST == renderers._LONGEST_NAME
+
+
+GREEDY = """
+    import threading
+    from smoketest import SmokeTest
+    from tests.testapp.models import Item
+
+    go_on, counting = threading.Event(), threading.Lock()
+    inside, most = 0, 0
+
+    def stay():
+        global inside, most
+        with counting:
+            inside += 1
+            most = max(most, inside)
+        go_on.wait(30)
+        with counting:
+            inside -= 1
+
+    class GreedyTest(SmokeTest):
+        pass
+
+    for number in range(24):
+        def test(self):
+            if USES_DATABASE:
+                Item.objects.count()
+            stay()
+        setattr(GreedyTest, f"test_{number:02}", test)
+"""
+
+CONNECTIONS = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()",
+    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE db = database()",
+}
+
+
+@pytest.mark.parametrize("vendor", CONNECTIONS, indirect=True)
+@pytest.mark.parametrize(
+    ("uses", "what"),
+    [("True", "connections to one database"), ("False", "tests at the same time")],
+)
+def test_what_a_stranger_causes_at_the_same_time_is_what_the_documentation_states(
+    make_app: MakeApp, vendor: str, outside: Outside, uses: str, what: str
+) -> None:
+    make_app(f"greedy{uses.lower()}", {"smoke.py": GREEDY.replace("USES_DATABASE", uses)})
+    greedy = import_module(f"greedy{uses.lower()}.smoke")
+
+    def connected() -> int:
+        return int(outside(CONNECTIONS[vendor])[0][0])
+
+    before = connected()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(lambda: Client().get("/smoketest/").status_code)
+        until(lambda: greedy.inside == stated()[what])
+        assert connected() - before == (stated()[what] if uses == "True" else 0)
+        greedy.go_on.set()
+        assert answer.result(60) == 200
+    assert greedy.most == stated()[what]
 
 
 def test_a_hundred_strangers_at_once_cause_one_run(
