@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from smoketest import renderers
+from smoketest.fleet import Answer, Expectation, merge
 from smoketest.results import Outcome, Report, TestResult
 
 STARTED = datetime(2026, 11, 22, 11, 0, 0, 250_000, UTC)
@@ -60,6 +61,44 @@ EVERYTHING = report(
 
 NOTHING = report()
 """What there is where no test was found."""
+
+
+def told(name: str, *, stock: Outcome = Outcome.PASSED, release: str = "r2") -> Report:
+    """What the node of that name tells of four tests, of which one may fail."""
+    why = {"message": "0 != 1", "traceback": "Traceback\n"} if stock is not Outcome.PASSED else {}
+    return report(
+        result("test_stock", stock, runbook="https://wiki.example/stock", **why),
+        result("test_prices"),
+        result("test_orders"),
+        result("test_mail", Outcome.SKIPPED, message="no key"),
+        node=name,
+        release=release,
+        pid=7,
+    )
+
+
+PASSING = [Answer(node=name, role="web", report=told(name)) for name in ("web-1", "web-2")]
+FAILING = Answer(node="web-3", role="web", report=told("web-3", stock=Outcome.FAILED))
+OLD = Answer(node="web-4", role="web", report=told("web-4", release="r1"))
+REFUSING = Answer(node="web-5", role="web", problem="Connection refused.")
+EXPECTED = Expectation(nodes=[f"web-{number}" for number in range(1, 7)])
+FLEET = merge(
+    [*PASSING, FAILING, OLD, REFUSING],
+    EXPECTED,
+    duration=1.5,
+    deadline=25.0,
+    started_at=STARTED,
+)
+"""Two nodes pass, one fails a test, one is on another release, one refuses, one is absent."""
+
+SPARED = merge(
+    [*PASSING, FAILING],
+    Expectation(at_least=2),
+    duration=1.5,
+    deadline=25.0,
+    started_at=STARTED,
+)
+"""A fleet that passes, for enough nodes do."""
 
 
 def rendered(name: str, subject: Report = EVERYTHING, accept: str = "") -> str:

@@ -18,7 +18,7 @@ from smoketest import renderers
 from smoketest.exceptions import UnavailableFormat, UnknownFormat
 from smoketest.renderers.github import GitHubRenderer
 from smoketest.results import Detail, Outcome, Report, TestResult
-from tests.reports import EVERYTHING, HOSTILE, NOTHING, rendered, report, result
+from tests.reports import EVERYTHING, FLEET, HOSTILE, NOTHING, rendered, report, result
 
 GOLDEN = Path(__file__).parent / "golden"
 OPENMETRICS = "application/openmetrics-text"
@@ -46,8 +46,15 @@ FILES: dict[str, Callable[[Report], str]] = {
 """How each file of ``golden`` is written, by what stands after its first dot."""
 
 
-@pytest.mark.parametrize("suffix", FILES)
-@pytest.mark.parametrize(("name", "subject"), [("report", EVERYTHING), ("nothing", NOTHING)])
+RECORDED = [
+    *(("report", EVERYTHING, suffix) for suffix in FILES),
+    *(("nothing", NOTHING, suffix) for suffix in FILES),
+    # The page of a fleet shows itself in test_nodes.
+    *(("fleet", FLEET, suffix) for suffix in FILES if suffix != "html"),
+]
+
+
+@pytest.mark.parametrize(("name", "subject", "suffix"), RECORDED)
 def test_a_report_looks_as_recorded(name: str, subject: Report, suffix: str) -> None:
     """Set SMOKETEST_WRITE_GOLDEN to record anew what a change of a format is meant to do."""
     file = GOLDEN / f"{name}.{suffix}"

@@ -19,6 +19,8 @@ RELEASE = "smoketest.fleet.release"
 VERDICT = "smoketest.fleet.verdict"
 NOT_TESTS = frozenset({ANSWER, RELEASE, VERDICT, past.AGE, past.RELEASE})
 """Ids of results that no test has, so none can be run again by them."""
+VERIFY = "smoketest.verify."
+"""What the ids of further results that no test has begin with; an alias follows."""
 
 MOST_ACCOUNTS = 5
 """Findings of one test and label that are told apart, where nodes say different things."""
@@ -242,7 +244,7 @@ def described(column: Column) -> str:
     first, number = column.nodes[0], len(column.nodes)
     known = [column.state]
     known += [f"release {one_line(first.release)}"] if first.release else []
-    known += [first.role] if first.role else []
+    known += [one_line(first.role)] if first.role else []
     facts, shown = ", ".join(known), names([node.name for node in column.nodes])
     return f"{number} nodes, {facts}: {shown}" if number > 1 else f"{shown}: {facts}"
 

@@ -181,7 +181,8 @@ def _code(text: str) -> str:
 
     https://github.github.com/gfm/#tables-extension-
     """
-    return f"`{_cut(text, _TITLE).replace('`', 'ˋ').replace('|', '¦')}`"
+    without = text.replace("`", "'").replace("|", "¦")
+    return f"`{_cut(without, _TITLE)}`"
 
 
 def _end(report: Report) -> str:

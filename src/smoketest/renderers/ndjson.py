@@ -9,7 +9,6 @@ import json
 from typing import Any, ClassVar
 
 from smoketest import schema
-from smoketest.matrix import NOT_TESTS
 from smoketest.results import Detail, Report, TestResult
 
 
@@ -21,7 +20,7 @@ class _Renderer:
     def render(self, report: Report) -> str:
         """Return a line for each result, then the line of the run."""
         ended = () if report.detail is Detail.VERDICT else report.results
-        lines = [self.render_result(one) for one in ended if one.id not in NOT_TESTS]
+        lines = [self.render_result(one) for one in ended if one.node or not report.nodes]
         return "".join(lines) + self.render_end(report)
 
     def render_result(self, result: TestResult) -> str:
@@ -31,15 +30,10 @@ class _Renderer:
     def render_end(self, report: Report) -> str:
         """Return the last line: the keys of ``json`` except ``results``, ``status`` first.
 
-        Before it stands what is said of the nodes of a fleet, which is known at the end only.
+        Before it stands what is said of a fleet as a whole, which is known at the end only.
         """
-        ended = () if report.detail is Detail.VERDICT else report.results
-        lines = [self.render_result(one) for one in ended if one.id in NOT_TESTS]
+        lines = [self.render_result(one) for one in report.results if report.nodes and not one.node]
         return "".join(lines) + _line(schema.run(report))
-
-    def render_refusal(self, message: str) -> str:
-        """Return one line, with the keys ``status`` and ``error``."""
-        return _line(schema.refusal(message))
 
 
 class ProgressRenderer(_Renderer):

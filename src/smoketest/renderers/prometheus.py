@@ -175,8 +175,8 @@ def _told(report: Report) -> Mapping[tuple[str, ...], TestResult]:
     """
     told: dict[tuple[str, ...], TestResult] = {}
     for result in report.results:
-        labels = (one_line(result.id), "false" if result.optional else "true")
-        labels += (one_line(result.node),) if report.nodes else ()
+        node = (one_line(result.node),) if report.nodes else ()
+        labels = (one_line(result.id), "false" if result.optional else "true", *node)
         if labels not in told or told[labels].label in ("passed", "skipped"):
             told[labels] = result
     if not report.nodes or len(told) <= _MOST:
