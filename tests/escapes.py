@@ -1343,6 +1343,31 @@ def opens_a_driver_connection(test: SmokeTest) -> None:
         cursor.close()
 
 
+@escape(
+    "takes our lock away, below the driver, and commits: the test errors",
+    every=Expected("escapes", "ended its transaction"),
+)
+def takes_the_lock_away(test: SmokeTest) -> None:
+    driver_sql(INSERT)
+    conn = driver()
+    if connection.vendor == "sqlite":
+        conn.set_authorizer(None)
+        conn.execute("COMMIT")
+    elif connection.vendor == "postgresql":
+        sql("DO $$ BEGIN EXECUTE 'CLOSE ALL'; END $$")
+        conn.pgconn.exec_(b"COMMIT")
+    else:
+        end_by_xa(conn, "XA COMMIT {} ONE PHASE")
+
+
+def end_by_xa(conn: Any, statement: str) -> None:
+    """End the test's XA transaction by the C functions below mysqlclient."""
+    c_connection: Any = next(cls for cls in type(conn).__mro__ if cls.__module__.endswith("_mysql"))
+    xa = connections["default"]._smoke_xa  # type: ignore[attr-defined]
+    c_connection.query(conn, f"XA END {xa}".encode())
+    c_connection.query(conn, statement.format(xa).encode())
+
+
 @escape("another program that writes", every=ESCAPES)
 def starts_a_program(test: SmokeTest) -> None:
     program = f"""

@@ -37,6 +37,8 @@ class Options:
     """Whether to stop at the first failure that fails the run."""
     isolate: bool = False
     """Whether each test class runs in a process of its own, which can be killed."""
+    verify: bool = False
+    """Whether to verify at the end that nothing was committed, from a second connection."""
     role: str = ""
     """What this process counts as: ``"web"`` or ``"worker"``; empty runs every test."""
     release: str = ""

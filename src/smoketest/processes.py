@@ -61,6 +61,7 @@ def execute(
     deadline: float,
     on_result: OnResult,
     on_begin: OnBegin = lambda id: None,
+    proofs: isolation.Proofs | None = None,
 ) -> tuple[list[TestResult], bool]:
     """As ``scheduling.execute``, but in processes; both callbacks are called on this thread.
 
@@ -68,7 +69,9 @@ def execute(
     """
     isolation.refuse_nested_run()
     _refuse_to_fork()
-    return carry_out(ProcessSchedule(tests, options, deadline, on_result, on_begin))
+    schedule = ProcessSchedule(tests, options, deadline, on_result, on_begin)
+    schedule.proofs = proofs
+    return carry_out(schedule)
 
 
 def _refuse_to_fork() -> None:
@@ -113,6 +116,8 @@ class _ChildSchedule(ThreadedSchedule):
         self._channel = channel
         self._numbers = {id(test): number for number, test in enumerate(tests)}
         self._told: set[Place] = set()
+        if options.verify:
+            self.proofs = isolation.Proofs(lambda *event: channel.send("proof", *event))
 
     def begin(self, stretch: timeouts.Stretch) -> None:
         number = self._numbers.get(id(stretch.subject))
@@ -312,6 +317,8 @@ class ProcessSchedule(Schedule):
         for kind, *values in child.events():
             if kind == "begin":
                 self._note_begin(child, *values)
+            elif kind == "proof":
+                self._note_proof(child, *values)
             else:
                 self._note_end(child, *values)
 
@@ -323,6 +330,10 @@ class ProcessSchedule(Schedule):
         begun = datetime.fromisoformat(started_at)
         child.stretch = timeouts.Stretch(subject, limit, start, begun, 0)
         self.begin(child.stretch)
+
+    def _note_proof(self, child: _Child, *event: Any) -> None:
+        if self.proofs is not None:
+            self.proofs.take_over(child, *event)
 
     def _note_end(
         self, child: _Child, place: Place, lost_a_lock: bool, told: dict[str, Any]

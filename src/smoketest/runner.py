@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import cast
 
-from . import discovery, processes, scheduling
+from . import discovery, isolation, processes, scheduling, verification
 from .options import Options
 from .results import Report, TestResult
 from .scheduling import Stopped
@@ -48,7 +49,7 @@ def run(
     ``on_start`` is called with the ids before any test runs, and ``on_result`` as each
     test ends, both on this thread; ``on_begin`` is called with the id of each test on
     the thread that begins it. ``on_result`` may raise :class:`Stopped`, once, to end the
-    run. Raises ``InvalidSelection`` before any test runs; what goes wrong later is in
+    run. With ``options.verify`` there is a result for each database, too. Raises ``InvalidSelection`` before any test runs; what goes wrong later is in
     the report.
     """
     started_at, start = datetime.now(UTC), monotonic()
@@ -58,10 +59,12 @@ def run(
     tests = [cast(SmokeTest, candidate.test) for candidate in selected]
     execute = processes.execute if options.isolate else scheduling.execute
     deadline = start + options.deadline
-    results, interrupted = execute(tests, options, deadline, on_result, on_begin)
+    proofs = isolation.Proofs() if options.verify else None
+    results, interrupted = execute(tests, options, deadline, on_result, on_begin, proofs)
+    verdicts, broken_off = _verdicts(proofs, results, on_result)
     return Report.from_results(
-        results,
-        selected=len(selected),
+        [*results, *verdicts],
+        selected=len(selected) + len(verdicts),
         started_at=started_at,
         duration=monotonic() - start,
         elsewhere=len(chosen) - len(selected),
@@ -70,5 +73,24 @@ def run(
         node=socket.gethostname(),
         pid=os.getpid(),
         deadline=options.deadline,
-        interrupted=interrupted,
+        interrupted=interrupted or broken_off,
     )
+
+
+def _verdicts(
+    proofs: isolation.Proofs | None,
+    results: list[TestResult],
+    on_result: Callable[[TestResult], None],
+) -> tuple[list[TestResult], bool]:
+    """Return what became of each database, and whether somebody stopped that."""
+    verdicts: list[TestResult] = []
+    if proofs is None:
+        return verdicts, False
+    try:
+        for verdict in verification.verify(proofs, results):
+            verdicts.append(verdict)
+            with suppress(Stopped):  # it is over anyway
+                on_result(verdict)
+    except KeyboardInterrupt:
+        return verdicts, True
+    return verdicts, False

@@ -55,12 +55,16 @@ def execute(
 
     ``deadline`` is on the monotonic clock; at it, what runs is cut off and what
     has not started is not. ``on_result`` is called on this thread as tests end,
-    ``on_begin`` with the id of each test on the thread that begins it.
+    ``on_begin`` with the id of each test on the thread that begins it. ``proofs``
+    learns of each transaction, where they are to be verified.
     """
     isolation.refuse_nested_run()
+    proofs: isolation.Proofs | None = None,
     inline = isolation.must_run_inline()
     kind = InlineSchedule if inline else ThreadedSchedule
-    return carry_out(kind(tests, options, deadline, on_result, on_begin))
+    schedule = kind(tests, options, deadline, on_result, on_begin)
+    schedule.proofs = proofs
+    return carry_out(schedule)
 
 
 def carry_out(schedule: Schedule) -> tuple[list[TestResult], bool]:
@@ -110,6 +114,7 @@ class Schedule:
     def stop(self, stopped: Stopped) -> None:
         """Account for the tests that have not started, where ``stopped`` asks for that."""
         for number, result in self._second_tries.items():
+        self.proofs: isolation.Proofs | None = None
             if (number, 0) not in self._results:
                 self.keep((number, 0), result)
         if not stopped.account_for_rest:
@@ -177,7 +182,9 @@ class InlineSchedule(Schedule):
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
-        with isolation.guarded_thread(self.limits(), self.deadline) as session:
+        with isolation.guarded_thread(
+            self.limits(), self.deadline, proofs=self.proofs
+        ) as session:
             runner = UnitRunner(self, session, self.options)
             for unit in divide(enumerate(self._tests)):
                 runner.run(unit)
@@ -421,7 +428,7 @@ class Worker(threading.Thread):
         client.default_host.set(schedule.options.host)
         try:
             with isolation.guarded_thread(
-                schedule.limits(), schedule.deadline, schedule.lender
+                schedule.limits(), schedule.deadline, schedule.lender, schedule.proofs
             ) as session:
                 self._session = session
                 self._run_units(UnitRunner(schedule, session, schedule.options))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from smoketest.escaping import one_line, visible
-from smoketest.matrix import NOT_TESTS, Finding, drawn, findings, tally
+from smoketest.matrix import NOT_TESTS, VERIFY, Finding, drawn, findings, tally
 from smoketest.results import Outcome, Report, TestResult
 from smoketest.selection import label_for
 from smoketest.tracebacks import own_frames
@@ -110,10 +110,14 @@ def _on(result: TestResult) -> str:
     return f" on {one_line(result.node)}" if result.node else ""
 
 
+def _is_test(result: TestResult) -> bool:
+    return result.id not in NOT_TESTS and not result.id.startswith(VERIFY)
+
+
 def _again(report: Report, program: str, option: str) -> Iterator[str]:
     """Yield the command line that runs just what failed; a shell takes it as it stands."""
     failed = [*report.labelled("failed"), *report.labelled("errored")]
-    ids = dict.fromkeys(one.id for one in failed if one.id not in NOT_TESTS)
+    ids = dict.fromkeys(one.id for one in failed if _is_test(one))
     if not ids:
         return
     labels = dict.fromkeys(f"{option}{shlex.quote(one_line(label_for(id)))}" for id in ids)

@@ -86,6 +86,12 @@ class IndexView(View):
         self.access = decide(request)
         asked = self.get_query()
         renderer = query.renderer(request, asked.format, conf.renderers())
+        if asked.verify and not self.access.trusted:
+            raise Denied(
+                "Whether anything was committed is verified for callers with credentials only, "
+                "for it takes further connections to every database. Send the header "
+                "'Authorization: Bearer TOKEN', or leave 'verify' out."
+            )
         if asked.listing:
             return self._list(asked, renderer)
         # Read before the run, so that a wrong one cannot cost a failing run its report.
@@ -108,7 +114,9 @@ class IndexView(View):
 
     def get_options(self, asked: Query) -> Options:
         """Return how to run: by the settings, with limits as low as the caller wants them."""
-        options = conf.options(failfast=asked.failfast, role=settings.role or "web")
+        options = conf.options(
+            failfast=asked.failfast, verify=asked.verify, role=settings.role or "web"
+        )
         options = conf.lowered(options, timeout=asked.timeout, deadline=asked.deadline)
         return conf.lowered(options, deadline=query.scrape_deadline(self.request))
 

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 
 from . import runner
 from .exceptions import InvalidSelection
+from .matrix import VERIFY
 from .options import Options
 from .results import Report, TestResult
 from .selection import Selection, label_for
@@ -79,7 +80,12 @@ class Waiting:
         return replace(result, retried=True)
 
     def _open(self, report: Report) -> tuple[str, ...]:
-        """Return labels for all that failed, and all that got no result."""
+        """Return labels for all that failed, and all that got no result.
+
+        None where something was committed, or may have been: not again what did that.
+        """
+        if any(result.id.startswith(VERIFY) and _is_bad(result) for result in report.results):
+            return ()
         failed = [label_for(result.id) for result in report.results if _is_bad(result)]
         return tuple(dict.fromkeys([*failed, *self._missing(report.results)]))
 

@@ -13,8 +13,10 @@ through a database connection that the test opens by hand.
 from __future__ import annotations
 
 from .contention import lost_a_lock
+from .examining import Findings, Told, examine, in_words
 from .lending import Lender
 from .limits import Clock, Limits
+from .proofs import Proofs
 from .scope import current
 from .session import (
     Databases,
@@ -30,13 +32,18 @@ from .session import (
 __all__ = [
     "Clock",
     "Databases",
+    "Findings",
     "Lender",
     "Limits",
+    "Proofs",
     "Rollback",
     "Session",
+    "Told",
     "aliases",
     "current",
+    "examine",
     "guarded_thread",
+    "in_words",
     "lost_a_lock",
     "must_run_inline",
     "new_lender",

@@ -8,7 +8,7 @@ put back at the end.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -18,6 +18,7 @@ from django.db.utils import DatabaseError, InterfaceError
 
 from .lending import Lender
 from .limits import Clock, Limits
+from .proofs import Proofs
 
 TransactionState = dict[str, Any]
 
@@ -42,6 +43,7 @@ class Owner(Protocol):
     limits: Limits
     lender: Lender | None
     clock: Clock | None
+    proofs: Proofs | None
     ended: str | None
     facts: dict[str, Any]
     """What was learnt of a database in this run, by its alias."""
@@ -115,6 +117,8 @@ class AdoptedConnection(BaseDatabaseWrapper):
     """Whether the connection was open before, and may have been closed by the server."""
     _smoke_changed: bool
     """Whether something was changed that outlives a transaction."""
+    _smoke_evidence: tuple[Mapping[str, str], Callable[[str], None]] | None
+    """The marks of the transaction that is to be verified, and what to tell its end."""
 
     if TYPE_CHECKING:  # Django's, and not in its stubs
         Database: Any
@@ -140,6 +144,7 @@ class AdoptedConnection(BaseDatabaseWrapper):
             _smoke_connected=(),
             _smoke_kept=False,
             _smoke_changed=False,
+            _smoke_evidence=None,
             execute_wrappers=[*self.execute_wrappers, self.watch_statement],
         )
         self.__dict__.update(self._smoke_start())

@@ -19,14 +19,14 @@ from django.db.utils import Error
 
 from ..exceptions import Refused
 from .adoption import Frame, Level
-from .refusing import RefusingConnection
+from .verifying import VerifiableConnection
 
 _MARGIN = 0.25
 """Seconds that a server allows beyond a test's limit. Its limit is the net below the run's
 own, for a process that cannot act any more; the run's own says more of what happened."""
 
 
-class GuardedConnection(RefusingConnection):
+class GuardedConnection(VerifiableConnection):
     """What the guarded classes of all vendors share; see the module's docstring."""
 
     def undo(self, frame: Frame) -> None:
@@ -67,7 +67,7 @@ class GuardedConnection(RefusingConnection):
         try:
             with self._smoke_by_itself():
                 if level.savepoint is None:
-                    self._smoke_rollback()
+                    self._smoke_end()
                 else:
                     self.needs_rollback = False
                     self._savepoint_rollback(level.savepoint)
@@ -91,7 +91,7 @@ class GuardedConnection(RefusingConnection):
             try:
                 if self._smoke_levels:
                     with suppress(self.Database.Error):
-                        self._smoke_rollback()
+                        self._smoke_end()
                 self._smoke_drop()
             finally:
                 self._smoke_in_use.release()
@@ -121,23 +121,26 @@ class GuardedConnection(RefusingConnection):
         if self.connection is None:
             self._smoke_obtain(frame)
         if self._smoke_levels or self._smoke_outer:
+            if not self._smoke_levels:
+                self._smoke_note_callers(frame)
             savepoint = f"smoketest_{len(self._smoke_levels)}"
             self._savepoint(savepoint)
             self._smoke_levels.append(Level(frame, savepoint))
         else:
-            self._smoke_begin_or_drop()
+            self._smoke_begin_or_drop(frame)
             self._smoke_levels.append(Level(frame, None))
 
-    def _smoke_begin_or_drop(self) -> None:
+    def _smoke_begin_or_drop(self, frame: Frame) -> None:
         try:
             with self.wrap_database_errors:
                 self._smoke_begin()
+            self._smoke_note_begin(frame)
         except BaseException as error:
             if self._smoke_kept and isinstance(error, Error):
                 # The server closed it since the last test; that is not this test's fault.
                 self._smoke_close_driver()
                 self._smoke_connect()
-                self._smoke_begin_or_drop()
+                self._smoke_begin_or_drop(frame)
             else:
                 self._smoke_drop()
                 raise

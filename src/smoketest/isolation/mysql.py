@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +20,8 @@ from .guard import GuardedConnection
 _numbers = itertools.count(1)
 _XAER_RMFAIL = 1399
 """What the server says to whatever would commit."""
+_XAER_NOTA = 1397
+"""What it says where there is no such transaction."""
 _NOT_ALL_ROLLED_BACK = 1196
 """The warning of a rollback that left what was written to tables without transactions."""
 
@@ -77,10 +80,18 @@ class MySQLGuard(GuardedConnection):
         except self.Database.Error:
             # After a deadlock the server has marked it for rollback already, and
             # says so at XA END; the rollback itself is still to be sent.
-            warnings = self._smoke_send(f"XA ROLLBACK {xa}")
+            warnings = self._smoke_send_rollback(f"XA ROLLBACK {xa}")
         self.autocommit = self._smoke_autocommit
         if warnings:
             self._smoke_look_at_warnings()
+
+    def _smoke_send_rollback(self, statement: str) -> int:
+        try:
+            return self._smoke_send(statement)
+        except self.Database.Error as error:
+            if error.args[0] in (_XAER_NOTA, _XAER_RMFAIL):
+                self._smoke_blame(error)
+            raise
 
     def _smoke_look_at_warnings(self) -> None:
         """Raise ``Refused`` if the server says that it could not roll everything back."""
@@ -94,6 +105,31 @@ class MySQLGuard(GuardedConnection):
                 "The server says that it could not undo that. Remove by hand what was written; "
                 "then convert the table (ALTER TABLE … ENGINE=InnoDB), or keep tests away from it."
             )
+
+    def _smoke_mark(self) -> Mapping[str, str]:
+        return {
+            "xa": self._smoke_xa.strip("'"),
+            "session": str(self._smoke_thread_id),
+            "statements": self._smoke_xa_statements(),
+        }
+
+    def _smoke_xa_statements(self) -> str:
+        """Return how many XA statements of each kind the session has executed."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(r"SHOW SESSION STATUS LIKE 'Com\_xa\_%'")
+            return ", ".join(f"{name} {count}" for name, count in cursor.fetchall())
+
+    def _smoke_fault(self, marks: Mapping[str, str]) -> str:
+        try:
+            statements = self._smoke_xa_statements()
+        except self.Database.Error:
+            return ""
+        if statements == marks["statements"]:
+            return ""
+        return (
+            "it executed XA statements of its own, which can end the transaction "
+            f"(before: {marks['statements']}; after: {statements})"
+        )
 
     def check_statement(self, sql: str) -> None:
         """Refuse also a write to a table that the server could not roll back."""

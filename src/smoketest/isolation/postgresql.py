@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +25,12 @@ _NO_COMMIT = (
     "DECLARE smoketest_no_commit NO SCROLL CURSOR WITH HOLD FOR "
     f"SELECT ('{_REFUSAL}' || left(pg_backend_pid()::text, 0))::int"
 )
+_IDLE = 0
+"""No transaction, in libpq's words: PQTRANS_IDLE."""
+_TRANSACTION_ID = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_current_xact_id()::text END"
+"""A standby gives none, and nothing can be written there."""
+_NO_SAVEPOINT = frozenset({"3B001", "25P01"})
+"""invalid_savepoint_specification, no_active_sql_transaction"""
 _CANCEL_TIMEOUT = 2.0
 """Seconds that asking the server to cancel may take, over a network that may be dead."""
 
@@ -51,11 +58,14 @@ class PostgreSQLGuard(GuardedConnection):
     # -- begin and end
 
     def _smoke_begin(self) -> None:
-        self._smoke_guard_driver()
         options = self.settings_dict["OPTIONS"]
         level = self.isolation_level.name if "isolation_level" in options else ""  # type: ignore[attr-defined]
         mode = f" ISOLATION LEVEL {level.replace('_', ' ')}" if level else ""
-        self._smoke_execute(f"BEGIN{mode}; {self._smoke_limits()}; {_NO_COMMIT}")
+        begin = f"BEGIN{mode}; {self._smoke_limits()}; {_NO_COMMIT}"
+        # Not before: to ask for the server's version, a backend that sets the search_path
+        # with each cursor sends a statement, and the driver would begin by itself.
+        self._smoke_guard_driver()
+        self._smoke_execute(begin)
         drivers.guard(self.connection, self)
         self.autocommit = False
 
@@ -120,6 +130,22 @@ class PostgreSQLGuard(GuardedConnection):
         for name, value in self._smoke_driver_before.items():
             setattr(driver, name, value)
         self.autocommit = self._smoke_driver_before["autocommit"]
+
+    # -- what can be verified
+
+    def _smoke_has_ended(self) -> bool:
+        status: int = self.connection.info.transaction_status
+        return status == _IDLE
+
+    def _smoke_mark(self) -> Mapping[str, str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(_TRANSACTION_ID)
+            (xid,) = cursor.fetchone()
+        return {**super()._smoke_mark(), "xid": xid}
+
+    def _smoke_lacks_savepoint(self, error: Exception) -> bool:
+        code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        return code in _NO_SAVEPOINT
 
     # -- what the server says, and what it is told
 

@@ -19,6 +19,7 @@ from .adoption import TransactionState
 from .guard import GuardedConnection
 from .lending import Lender
 from .limits import Clock, Limits
+from .proofs import Proofs
 from .vendors import adopt
 
 Databases = Collection[str] | Literal["__all__"]
@@ -35,12 +36,15 @@ class Session:
         limits: Limits,
         deadline: float | None = None,
         lender: Lender | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
         self.limits = limits
         self.deadline = deadline
         """When the run must be over, on the monotonic clock."""
         self.lender = lender
         """Where connections come from and go back to; ``None``: each frame's end closes none."""
+        self.proofs = proofs
+        """Where to keep what is known of transactions, if the run is to be verified."""
         self.facts: dict[str, Any] = {} if lender is None else lender.facts
         """What was learnt of a database in this run, by its alias."""
         self.clock: Clock | None = None
@@ -155,14 +159,17 @@ def refuse_nested_run() -> None:
 
 @contextmanager
 def guarded_thread(
-    limits: Limits, deadline: float | None = None, lender: Lender | None = None
+    limits: Limits,
+    deadline: float | None = None,
+    lender: Lender | None = None,
+    proofs: Proofs | None = None,
 ) -> Iterator[Session]:
     """Guard every database of this thread for several frames, to share their connections.
 
     ``deadline`` is when all of it must be over, on the monotonic clock.
     """
     threads.install(_guard_here)
-    session = Session(limits, deadline, lender)
+    session = Session(limits, deadline, lender, proofs)
     session.guard(connections.all(initialized_only=True))  # the others as they are made
     _current.session = session
     try:
@@ -258,7 +265,7 @@ class Rollback:
         session = self.strays.get(ident)
         if session is None:
             own = self._session
-            session = Session(own.limits, own.deadline, own.lender)
+            session = Session(own.limits, own.deadline, own.lender, own.proofs)
             session.clock = own.clock
             session.frames = [self._twin()]
             self.strays[ident] = session

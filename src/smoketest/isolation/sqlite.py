@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .guard import GuardedConnection
@@ -57,6 +57,20 @@ class SQLiteGuard(GuardedConnection):
             driver.execute(f"PRAGMA {name} = {value}")
         self.autocommit = True
 
+    def _smoke_has_ended(self) -> bool:
+        try:
+            return not self.connection.in_transaction
+        except sqlite3.ProgrammingError:
+            return False  # it is closed, which is an error of its own
+
+    def _smoke_fault(self, marks: Mapping[str, str]) -> str:
+        if self._smoke_has_ended():  # and the authorizer denies every statement since
+            return "its transaction had ended before the test did"
+        return super()._smoke_fault(marks)
+
+    def _smoke_lacks_savepoint(self, error: Exception) -> bool:
+        return not isinstance(error, sqlite3.ProgrammingError)
+
     def is_refusal(self, error: Exception) -> bool:
         """Whether the authorizer has denied it."""
         return "not authorized" in str(error)
@@ -71,6 +85,10 @@ class SQLiteGuard(GuardedConnection):
             return
         driver.interrupt()
         driver.set_authorizer(None)
+        if self._smoke_evidence is not None:
+            marks, ended = self._smoke_evidence
+            self._smoke_evidence = None
+            ended(self._smoke_fault(marks))
         if driver.in_transaction:
             driver.execute("ROLLBACK")
         driver.set_authorizer(_deny)

@@ -210,7 +210,13 @@ def _add_limits(parser: CommandParser) -> None:
 def _limits(options: Mapping[str, Any]) -> Options:
     given = arguments.positive(options, ("parallel", "timeout", "deadline", "wait"))
     given.pop("wait", None)  # is about several runs, not about one
-    return conf.options(failfast=options["failfast"], isolate=options["isolate"], **given)
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="Verify at the end, from a second connection, that nothing was committed.",
+    )
+    flags = {name: options[name] for name in ("failfast", "isolate", "verify")}
+    return conf.options(**flags, **given)
 
 
 def _targets(options: Mapping[str, Any]) -> list[Output]:
