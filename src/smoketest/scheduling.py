@@ -50,6 +50,7 @@ def execute(
     deadline: float,
     on_result: OnResult,
     on_begin: OnBegin = lambda id: None,
+    proofs: isolation.Proofs | None = None,
 ) -> tuple[list[TestResult], bool]:
     """Run ``tests``; return the results in the order of ``tests``, and whether interrupted.
 
@@ -59,7 +60,6 @@ def execute(
     learns of each transaction, where they are to be verified.
     """
     isolation.refuse_nested_run()
-    proofs: isolation.Proofs | None = None,
     inline = isolation.must_run_inline()
     kind = InlineSchedule if inline else ThreadedSchedule
     schedule = kind(tests, options, deadline, on_result, on_begin)
@@ -106,6 +106,7 @@ class Schedule:
         self._second_tries: dict[int, TestResult] = {}
         """Tests that lost a lock beside others, with the result of that time."""
         self._alone = False
+        self.proofs: isolation.Proofs | None = None
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
@@ -114,7 +115,6 @@ class Schedule:
     def stop(self, stopped: Stopped) -> None:
         """Account for the tests that have not started, where ``stopped`` asks for that."""
         for number, result in self._second_tries.items():
-        self.proofs: isolation.Proofs | None = None
             if (number, 0) not in self._results:
                 self.keep((number, 0), result)
         if not stopped.account_for_rest:

@@ -200,6 +200,11 @@ def _add_limits(parser: CommandParser) -> None:
         help="Run each test class in a process of its own, which can be killed.",
     )
     parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="Verify at the end, from a second connection, that nothing was committed.",
+    )
+    parser.add_argument(
         "--wait",
         type=float,
         metavar="S",
@@ -210,11 +215,6 @@ def _add_limits(parser: CommandParser) -> None:
 def _limits(options: Mapping[str, Any]) -> Options:
     given = arguments.positive(options, ("parallel", "timeout", "deadline", "wait"))
     given.pop("wait", None)  # is about several runs, not about one
-    parser.add_argument(
-        "--verify",
-        action="store_true",
-        help="Verify at the end, from a second connection, that nothing was committed.",
-    )
     flags = {name: options[name] for name in ("failfast", "isolate", "verify")}
     return conf.options(**flags, **given)
 
