@@ -119,6 +119,37 @@ def test_as_many_tests_run_at_the_same_time_as_allowed_and_no_more() -> None:
     assert now[1] == 3
 
 
+@pytest.mark.parametrize(
+    ("ages", "contested", "workers"),
+    [
+        ([0.0001], False, 0),  # brief: it is over sooner than a thread is started
+        ([0.001], False, 2),
+        ([0.001, 0.001, 0.0001], False, 4),
+        ([0.01], True, 0),  # it may have waited for the interpreter only
+        ([0.1], True, 2),
+    ],
+)
+def test_workers_are_wanted_for_as_many_tests_as_take_long(
+    ages: list[float], contested: bool, workers: int
+) -> None:
+    assert scheduling.workers_for(ages, contested) == workers
+
+
+def test_test_that_keeps_the_interpreter_does_not_keep_others_from_starting() -> None:
+    begun = Gate()
+
+    class BusyTest(SmokeTest):
+        def test_1(self) -> None:
+            until = monotonic() + AT_ONCE
+            while not begun.is_set():
+                assert monotonic() < until, "the other test did not start"
+
+        def test_2(self) -> None:
+            begun.set()
+
+    assert run(BusyTest, parallel=2).passed
+
+
 def test_one_at_a_time_runs_them_in_their_order_on_one_thread() -> None:
     order: list[tuple[str, int]] = []
 

@@ -28,6 +28,14 @@ OnResult = Callable[[TestResult], None]
 OnBegin = Callable[[str], None]
 
 
+BRIEF = 0.0005
+"""Seconds. While each test ends sooner than that, one thread does more than several, which
+would only take the interpreter from one another."""
+_CONTESTED = 0.02
+"""The same where the interpreter is in use. A test that was begun a moment ago may have
+waited for nothing else since: threads pass it on every 5 ms (sys.getswitchinterval)."""
+
+
 class Stopped(Exception):
     """The run ends before its tests do; ``str(stopped)`` says why.
 
@@ -214,6 +222,8 @@ class ThreadedSchedule(Schedule):
         self.waiting: deque[Unit] = deque()
         self.lender = isolation.new_lender(options.max_connections)
         self._workers: set[Worker] = set()
+        self._most = 0
+        """Workers at one time."""
         self._settling = threading.Lock()
         """Held while a result is delivered, or taken from a test that is cut off."""
         self._delivered: deque[Delivery] = deque()
@@ -245,11 +255,22 @@ class ThreadedSchedule(Schedule):
 
     def _run_units(self, units: list[Unit], most: int) -> None:
         self._alone = most == 1 or len(units) == 1
+        self._most = most
         self.waiting.extend(units)
-        for _ in range(min(most, len(units))):
+        if units:
             self._start_worker()
         while self._workers:
             self._watch()
+
+    def _may_grow(self) -> bool:
+        return bool(self.waiting) and len(self._workers) < self._most
+
+    def _grow(self, *, contested: bool) -> None:
+        if self._may_grow():
+            most = min(self._most, len(self._workers) + len(self.waiting))
+            wanted = min(most, workers_for([s.elapsed() for _, s in self._under_way()], contested))
+            for _ in range(wanted - len(self._workers)):
+                self._start_worker()
 
     def _start_worker(self) -> None:
         worker = Worker(self)
@@ -298,11 +319,14 @@ class ThreadedSchedule(Schedule):
         self._wakes_at = min([*(s.may_expire() for _, s in self._under_way()), self.deadline])
         if self._delivered:  # since it was looked at last
             self._is_awake = True
+        until = monotonic() + (seconds := self._time_to_wait())
+        worker, contested = None, True
         try:
-            worker = self._events.get(timeout=self._time_to_wait())
+            worker = self._events.get(timeout=seconds)
         except Empty:
-            worker = None
+            contested = monotonic() - until > BRIEF  # somebody else had the interpreter
         self._is_awake = True
+        self._grow(contested=contested)
         self._keep_delivered()
         if worker is not None:
             self._dismiss(worker)
@@ -311,7 +335,8 @@ class ThreadedSchedule(Schedule):
     def _time_to_wait(self) -> float:
         if self._delivered:
             return 0.0
-        return min(max(0.0, self._wakes_at - monotonic()), stopping.INTERVAL)
+        longest = BRIEF if self._may_grow() else stopping.INTERVAL
+        return min(max(0.0, self._wakes_at - monotonic()), longest)
 
     def _under_way(self) -> list[tuple[Worker, timeouts.Stretch]]:
         pairs = [(worker, worker.stretch) for worker in self._workers]
@@ -391,6 +416,15 @@ class ThreadedSchedule(Schedule):
         while self._delivered:
             self.keep_if_final(self._delivered.popleft())
         super().stop(stopped)
+
+
+def workers_for(ages: Sequence[float], contested: bool) -> int:
+    """Return how many workers are of use where tests are under way since ``ages``, in seconds.
+
+    For each that is at a test which is not brief, there is to be another that goes on.
+    ``contested`` says that other threads use the interpreter.
+    """
+    return 2 * sum(age >= (_CONTESTED if contested else BRIEF) for age in ages)
 
 
 def over_its_limit(stretch: timeouts.Stretch) -> str:
