@@ -59,6 +59,13 @@ def test_a_node_says_what_its_report_said_of_it() -> None:
     assert (node.pid, node.duration, node.cached, node.age) == (7, 0.5, True, 3.0)
 
 
+def test_a_node_counts_as_what_it_was_asked_as_else_as_what_it_says() -> None:
+    told = report(role="worker")
+    merged = merge([answer("a", report=told), answer("b", report=told, role="web")])
+
+    assert [node.role for node in merged.nodes] == ["worker", "web"]
+
+
 def test_a_node_that_does_not_answer_is_errored_with_the_reason() -> None:
     merged = merge([answer("a"), refusing("b")])
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from smoketest.access import trim
 from smoketest.fleet import ANSWER, RELEASE, Answer, merge
 from smoketest.matrix import drawn, findings, matrix, names, tally
-from smoketest.results import Outcome, Report
+from smoketest.results import Detail, Outcome, Report
 from smoketest.wording import headline, provenance, remarks, where, which
 from tests.reports import FLEET, REFUSING, SPARED, report, result
 
@@ -113,6 +114,17 @@ def test_a_fleet_that_could_not_tell_names_the_nodes_that_could_not() -> None:
     subject = merge([on("a", ""), Answer(node="b", report=report())])
     assert subject.exit_status == 3
     assert remarks(subject) == ["Nothing failed on these nodes, and they did not pass: b."]
+
+
+def test_why_a_fleet_could_not_tell_is_said_to_whom_no_node_is_shown() -> None:
+    trimmed = trim(merge([on("a", ""), Answer(node="b", report=report())]), Detail.SUMMARY)
+    assert remarks(trimmed) == ["Nothing failed, and not every node could tell that all is well."]
+
+
+def test_a_run_whose_only_test_was_optional_and_cut_off_says_why_it_is_no_pass() -> None:
+    cut = report(result("test_a", Outcome.ERRORED, optional=True, cut_off=True))
+    assert not cut.passed
+    assert remarks(cut) == ["No test ran to its end before the deadline, and that is never a pass."]
 
 
 def test_a_fleet_tells_which_nodes_answered_with_an_earlier_run() -> None:

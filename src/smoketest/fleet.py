@@ -126,6 +126,7 @@ def judge(answer: Answer, expectation: Expectation = ANYTHING) -> Judged:
         return Judged([node], [said])
     node = replace(
         node,
+        role=answer.role or report.role,
         host=report.node,
         release=report.release,
         pid=report.pid,

@@ -127,9 +127,12 @@ def _undecided(report: Report) -> str:
         return ""
     if undecided := [node.name for node in report.nodes if not (node.passed or node.optional)]:
         return f"Nothing failed on these nodes, and they did not pass: {names(undecided)}."
-    if report.counts.run and len(report.results) >= report.selected and not report.interrupted:
+    if not report.counts.run or len(report.results) < report.selected or report.interrupted:
+        return ""
+    if any(result.cut_off for result in report.results):
         return "No test ran to its end before the deadline, and that is never a pass."
-    return ""
+    # Of a fleet, whose nodes its reader may not see.
+    return "Nothing failed, and not every node could tell that all is well."
 
 
 def nothing_selected(elsewhere: int, role: str) -> str:
