@@ -27,7 +27,7 @@ ROWS = (
     "matrix",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
     "fleet",
-    "rows nodes",
+    "rows nodes strip",
     "timeouts verification marks client renderers.* listing terminal progress supervision stopping",
     "testcases renderers",
     "units unloadable smoketest",
@@ -47,7 +47,7 @@ VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""
 
 WITHOUT_A_PROJECT = (
-    *(*VALUES, "matrix", "wording", "schema", "fleet", "rows", "nodes"),
+    *(*VALUES, "matrix", "wording", "schema", "fleet", "rows", "nodes", "strip"),
     *("renderers.*", "renderers"),
 )
 """They import neither Django's settings nor its HTTP: reports render without a project."""

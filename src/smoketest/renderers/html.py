@@ -18,6 +18,7 @@ from smoketest import nodes
 from smoketest.escaping import one_line
 from smoketest.results import Detail, Report
 from smoketest.rows import BLANK, Row, group, markup, percent, rows
+from smoketest.strip import strip
 from smoketest.wording import headline, remarks
 
 SECTIONS = (
@@ -46,6 +47,7 @@ class HTMLRenderer:
     format: ClassVar[str] = "html"
     media_type: ClassVar[str] = "text/html"
     charset: ClassVar[str] = "utf-8"
+    shows_recent: ClassVar[bool] = True
 
     def render(self, report: Report) -> str:
         """Return the page. It loads nothing, so it can be saved or mailed as it is."""
@@ -126,6 +128,7 @@ def _findings(report: Report) -> dict[str, Any]:
         "sections": sections,
         "total": sum(section["size"] for section in sections),
         "fleet": _fleet(report, every),
+        "history": strip(report.recent),
         "nothing": not report.results and not report.selected,
     }
 
