@@ -27,9 +27,15 @@ case "$*" in
     "-m smoketest --help") exit "${HELP:-0}" ;;
     "-m smoketest http"*)
         [ "$SMOKETEST_TOKEN" = "$TOKEN" ] || { echo "no token" >&2; exit 99; }
-        [ "$(grep -c -- '-m smoketest http' "$CALLS")" -gt 1 ] && exit "${GATE_AFTERWARDS:-0}"
-        exit "${GATE:-0}" ;;
-    "manage.py smoketest --workers") exit "${WORKERS:-0}" ;;
+        # Before the deploy, after it, and after the rollback.
+        case $(grep -c -- '-m smoketest http' "$CALLS") in
+            1) exit "${GATE_BEFORE:-0}" ;;
+            2) exit "${GATE:-0}" ;;
+            *) exit "${GATE_AFTERWARDS:-0}" ;;
+        esac ;;
+    "manage.py smoketest --workers")
+        case ${FAILING_WORKERS:-none} in "$(cat RELEASE 2> /dev/null)") exit 1 ;; esac
+        exit "${WORKERS:-0}" ;;
     "manage.py smoketest "*) exit "${COMMAND:-0}" ;;
 esac
 """

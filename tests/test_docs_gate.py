@@ -8,6 +8,7 @@ commands are the real thing.
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
+from smoketest import arguments
+from smoketest.gate import options
 from tests.recipes import Stage, examples, shown
 from tests.test_recipes import needed
 
@@ -31,7 +34,9 @@ SECTIONS = (
 )
 # 2 is wrong usage, 3 is "could not tell", 127 is a shell's for a program that is not there.
 UNCLEAR = ("2", "3", "127")
-COULD_NOT_TELL = "Could not tell"
+# The release before failed, so that going back would not help; or could not be asked.
+HOPELESS = {"GATE_BEFORE": "1", "GATE": "1"}
+ALONE = "was left as it is"
 PERSON = "Call a person"
 
 
@@ -110,13 +115,20 @@ def test_a_release_that_passes_is_left_on_every_host(hosts: Stage) -> None:
     done = hosts.run("./release.sh")
     assert (done.returncode, hosts.serving()) == (0, {hosts.variables["RELEASE"]})
     assert "serves, and passes" in done.stdout
-    assert len(hosts.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/")) == 1
-    assert hosts.calls("python", "manage.py", "smoketest", "--workers")
+    # Before the deploy, and after it.
+    assert len(hosts.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/")) == 2
+    assert len(hosts.calls("python", "manage.py", "smoketest", "--workers")) == 2
 
 
-@pytest.mark.parametrize("failing", ["GATE", "WORKERS"])
-def test_a_release_that_fails_is_rolled_back_on_every_host(hosts: Stage, failing: str) -> None:
-    done = hosts.run("./release.sh", **{failing: "1"})
+@pytest.mark.parametrize("failing", [{"GATE": "1"}, {"FAILING_WORKERS": "$RELEASE"}])
+def test_a_release_that_fails_is_rolled_back_on_every_host(
+    hosts: Stage, failing: dict[str, str]
+) -> None:
+    known = {
+        name: value.replace("$RELEASE", hosts.variables["RELEASE"])
+        for name, value in failing.items()
+    }
+    done = hosts.run("./release.sh", **known)
     assert (done.returncode, hosts.serving()) == (1, {hosts.variables["BEFORE"]})
     assert "Rolling back" in done.stderr
     # Two hosts, and three times: the release before, this one, and the way back.
@@ -125,8 +137,12 @@ def test_a_release_that_fails_is_rolled_back_on_every_host(hosts: Stage, failing
 
 def test_a_rollback_is_verified_with_the_id_of_what_serves_then(hosts: Stage) -> None:
     hosts.run("./release.sh", GATE="1")
-    asked = [expected(call) for call in hosts.calls("python", "-m", "smoketest")[1:]]
-    assert asked == [hosts.variables["RELEASE"], hosts.variables["BEFORE"]]
+    calls = hosts.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/")
+    assert "--expect-release" not in calls[0]
+    assert [expected(call) for call in calls[1:]] == [
+        hosts.variables["RELEASE"],
+        hosts.variables["BEFORE"],
+    ]
 
 
 def expected(call: list[str]) -> str:
@@ -134,8 +150,7 @@ def expected(call: list[str]) -> str:
 
 
 def test_a_rollback_that_does_not_help_calls_a_person(hosts: Stage) -> None:
-    # The workers fail before and after.
-    done = hosts.run("./release.sh", WORKERS="1")
+    done = hosts.run("./release.sh", GATE="1", GATE_AFTERWARDS="1")
     assert done.returncode == 1
     assert "does not pass either. Call a person." in done.stderr
 
@@ -144,18 +159,25 @@ def test_a_rollback_that_does_not_help_calls_a_person(hosts: Stage) -> None:
 def test_a_release_that_could_not_be_judged_is_left_to_a_person(hosts: Stage, status: str) -> None:
     done = hosts.run("./release.sh", GATE=status)
     assert (done.returncode, hosts.serving()) == (int(status), {hosts.variables["RELEASE"]})
-    assert COULD_NOT_TELL in done.stderr
+    assert ALONE in done.stderr
+    assert PERSON in done.stderr
+
+
+def test_a_release_is_not_rolled_back_to_one_that_failed_too(hosts: Stage) -> None:
+    done = hosts.run("./release.sh", **HOPELESS)
+    assert (done.returncode, hosts.serving()) == (1, {hosts.variables["RELEASE"]})
+    assert ALONE in done.stderr
     assert PERSON in done.stderr
 
 
 def test_a_host_out_of_reach_of_ssh_is_no_reason_to_roll_back(hosts: Stage) -> None:
     done = hosts.run("./release.sh", SSH="--workers")
     assert (done.returncode, hosts.serving()) == (255, {hosts.variables["RELEASE"]})
-    assert COULD_NOT_TELL in done.stderr
+    assert ALONE in done.stderr
 
 
 def test_a_release_that_is_not_on_the_host_of_the_workers_is_unclear(hosts: Stage) -> None:
-    done = hosts.run("./gate.sh", "4f2a9c1", HOSTS="new.example.com")
+    done = hosts.run("./gate.sh", HOSTS="new.example.com")
     assert done.returncode == 3
 
 
@@ -165,8 +187,8 @@ def test_nothing_is_deployed_without_the_gate(hosts: Stage) -> None:
 
 
 def test_a_second_deploy_of_a_release_still_goes_back_to_the_one_before(hosts: Stage) -> None:
-    assert hosts.run("./release.sh").returncode == 0
-    assert hosts.run("./release.sh", GATE_AFTERWARDS="1").returncode == 1
+    assert hosts.run("./deploy.sh", hosts.variables["RELEASE"]).returncode == 0
+    assert hosts.run("./release.sh", GATE="1").returncode == 1
     assert hosts.serving() == {hosts.variables["BEFORE"]}
 
 
@@ -175,6 +197,14 @@ def test_the_first_release_of_all_has_nothing_to_go_back_to(stage: Stage) -> Non
     release = stage.commit("first")
     done = stage.run("./release.sh", GATE="1")
     assert (done.returncode, stage.serving()) == (1, {release})
+    assert "(status 1, before it 3)" in done.stderr  # the workers had no folder to be asked in
+
+
+def test_a_rollback_with_nothing_to_go_back_to_says_so(stage: Stage) -> None:
+    stage.put(recipe("Plain ssh"))
+    stage.run("./deploy.sh", stage.commit("first"))
+    done = stage.run("./rollback.sh")
+    assert done.returncode == 1
     assert "no release to go back to" in done.stderr
 
 
@@ -186,34 +216,46 @@ def steps() -> list[dict[str, Any]]:
     return list(job["steps"])
 
 
-def holds(condition: str, failed: bool, status: str) -> bool:
+def holds(condition: str, failed: bool, outputs: dict[str, str], skipped: list[str]) -> bool:
     """Return what the expression of a step's ``if`` is, of those that the recipe uses."""
     terms = {
         "success()": not failed,
         "failure()": failed,
         "always()": True,
-        "steps.gate.outputs.status == '1'": status == "1",
-        "steps.gate.outputs.status != '1'": status != "1",
+        "steps.gate.outputs.status == '1'": outputs.get("gate") == "1",
+        "steps.before.outputs.status == '0'": outputs.get("before") == "0",
+        "steps.rollback.outcome == 'skipped'": "rollback" in skipped,
     }
     return all(terms[term] for term in condition.split(" && "))
 
 
 def run_github(stage: Stage, **variables: str) -> tuple[bool, list[str], str]:
     """Run the job as its runner would; return whether it failed, the steps, and what they print."""
-    outputs = stage.root / "outputs"
-    outputs.touch()
     failed, ran, printed = False, [], ""
+    outputs: dict[str, str] = {}
+    skipped: list[str] = []
     for step in steps():
-        found = re.search(r"^status=(.*)$", outputs.read_text(), re.MULTILINE)
-        if not holds(step.get("if", "success()"), failed, found[1] if found else ""):
+        id = step.get("id", "")
+        if not holds(step.get("if", "success()"), failed, outputs, skipped):
+            skipped.append(id)
             continue
         ran.append(step.get("name") or step["uses"])
         if "run" in step:
-            secrets = dict.fromkeys(step.get("env", {}), stage.environment()["TOKEN"])
-            known = {"GITHUB_OUTPUT": str(outputs), "SMOKETEST_TOKEN": "", **secrets, **variables}
-            done = stage.run("bash", "-e", "-c", step["run"], **known)
+            done, outputs[id] = run_step(stage, step, variables)
             failed, printed = failed or done.returncode != 0, printed + done.stdout + done.stderr
     return failed, ran, printed
+
+
+def run_step(
+    stage: Stage, step: dict[str, Any], variables: dict[str, str]
+) -> tuple[subprocess.CompletedProcess[str], str]:
+    """Return what came of a step, and its output named "status"."""
+    output = stage.root / "output"
+    output.write_text("")
+    secrets = dict.fromkeys(step.get("env", {}), stage.environment()["TOKEN"])
+    known = {"GITHUB_OUTPUT": str(output), "SMOKETEST_TOKEN": "", **secrets, **variables}
+    done = stage.run("bash", "-e", "-c", step["run"], **known)
+    return done, output.read_text().removeprefix("status=").strip()
 
 
 def test_every_secret_of_the_job_comes_from_the_store_of_github() -> None:
@@ -243,7 +285,14 @@ def test_a_github_job_that_could_not_tell_calls_a_person(hosts: Stage, status: s
     assert failed
     assert ran[-2:] == ["Keep the report", "Call a person"]
     assert hosts.serving() == {hosts.variables["RELEASE"]}
-    assert "::error title=Could not tell::" in printed
+    assert "::error title=Not rolled back::" in printed
+
+
+def test_a_github_job_does_not_go_back_to_a_release_that_failed_too(hosts: Stage) -> None:
+    failed, ran, _ = run_github(hosts, GITHUB_SHA=hosts.variables["RELEASE"], **HOPELESS)
+    assert failed
+    assert ran[-2:] == ["Keep the report", "Call a person"]
+    assert hosts.serving() == {hosts.variables["RELEASE"]}
 
 
 def test_a_github_job_whose_deploy_fails_is_not_rolled_back(hosts: Stage) -> None:
@@ -297,7 +346,16 @@ def test_a_gitlab_pipeline_that_could_not_tell_calls_a_person(hosts: Stage, stat
     assert run_gitlab(hosts, "verify", GATE=status).returncode == int(status)
     done = run_gitlab(hosts, "rollback")
     assert done.returncode == 1
-    assert f"Could not tell whether {hosts.variables['RELEASE']} works" in done.stdout
+    assert f"{hosts.variables['RELEASE']} was left as it is (status {status}," in done.stdout
+    assert hosts.serving() == {hosts.variables["RELEASE"]}
+
+
+def test_a_gitlab_pipeline_does_not_go_back_to_a_release_that_failed_too(hosts: Stage) -> None:
+    run_gitlab(hosts, "deploy", **HOPELESS)
+    assert run_gitlab(hosts, "verify", **HOPELESS).returncode == 1
+    done = run_gitlab(hosts, "rollback")
+    assert done.returncode == 1
+    assert "(status 1, before it 1)" in done.stdout
     assert hosts.serving() == {hosts.variables["RELEASE"]}
 
 
@@ -346,7 +404,7 @@ def test_a_kamal_deploy_that_fails_goes_back_to_what_ran_before_it(kamal: Stage)
     assert done.returncode == 1
     assert kamal.calls("kamal", "rollback") == [["kamal", "rollback", "before"]]
     gates = kamal.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/")
-    assert [expected(call) for call in gates] == ["after", "before"]
+    assert [expected(call) for call in gates[1:]] == ["after", "before"]
 
 
 def test_a_kamal_rollback_to_a_container_that_is_gone_is_told(kamal: Stage) -> None:
@@ -361,7 +419,7 @@ def test_a_kamal_deploy_that_could_not_be_judged_is_left_to_a_person(
 ) -> None:
     done = run_kamal(kamal, GATE=status)
     assert done.returncode == 3
-    assert COULD_NOT_TELL in done.stderr
+    assert ALONE in done.stderr
     assert PERSON in done.stderr
     assert kamal.calls("kamal", "rollback") == []
 
@@ -369,14 +427,22 @@ def test_a_kamal_deploy_that_could_not_be_judged_is_left_to_a_person(
 def test_workers_that_kamal_cannot_vouch_for_are_left_to_a_person(kamal: Stage) -> None:
     done = run_kamal(kamal, KAMAL_EXEC="1")
     assert done.returncode == 3
-    assert "Could not tell whether after works (workers)" in done.stderr
+    assert "after was left as it is (its workers do not pass)" in done.stderr
     assert kamal.calls("kamal", "rollback") == []
 
 
 def test_the_first_kamal_deploy_has_nothing_to_go_back_to(kamal: Stage) -> None:
     done = run_kamal(kamal, GATE="1", RUNNING="")
-    assert done.returncode == 1
-    assert "no release to go back to" in done.stderr
+    assert done.returncode == 3
+    assert ALONE in done.stderr
+    assert kamal.calls("kamal", "rollback") == []
+
+
+def test_a_kamal_deploy_does_not_go_back_to_a_release_that_failed_too(kamal: Stage) -> None:
+    kamal.put({".kamal/previous-release": "long-ago\n"})
+    done = run_kamal(kamal, **HOPELESS)
+    assert done.returncode == 3
+    assert "so did what served before it" in done.stderr
     assert kamal.calls("kamal", "rollback") == []
 
 
@@ -402,8 +468,14 @@ def test_kamal_is_asked_for_the_destination_that_is_deployed(kamal: Stage) -> No
 
 KUBECTL = """
 case "$1 $2" in
-    "get deployment/site") printf 2 ;;
-    "get pods") printf '%s' "$GATE" ;;
+    "get deployment/site")
+        case "$*" in *image*) printf registry.example.com/site:1e0d77b ;; *) printf 2 ;; esac ;;
+    "get pods")
+        case $(grep -c '^kubectl create' "$CALLS") in
+            1) printf '%s' "${GATE_BEFORE-0}" ;;
+            2) printf '%s' "$GATE" ;;
+            *) printf '%s' "${GATE_AFTERWARDS:-0}" ;;
+        esac ;;
     "create --filename") cat > job.yaml; echo job.batch/smoketest-gate-x7k2p ;;
     "rollout status") exit "${ROLLOUT:-0}" ;;
     "logs --follow") exit 1 ;;
@@ -432,6 +504,23 @@ def test_a_release_that_fails_is_undone_in_the_cluster_with_its_workers(cluster:
     done = cluster.run("./release.sh", "4f2a9c1", GATE="1")
     assert done.returncode == 1
     assert undone(cluster) == ["deployment/site", "deployment/site-worker"]
+    assert PERSON not in done.stderr
+
+
+def test_a_rollback_in_the_cluster_that_does_not_help_calls_a_person(cluster: Stage) -> None:
+    done = cluster.run("./release.sh", "4f2a9c1", GATE="1", GATE_AFTERWARDS="1")
+    assert done.returncode == 1
+    assert "1e0d77b does not pass either. Call a person." in done.stderr
+
+
+@pytest.mark.parametrize("before", ["1", "3", ""])
+def test_the_cluster_does_not_go_back_to_a_release_that_did_not_pass(
+    cluster: Stage, before: str
+) -> None:
+    done = cluster.run("./release.sh", "4f2a9c1", GATE="1", GATE_BEFORE=before)
+    assert done.returncode == 3
+    assert ALONE in done.stderr
+    assert undone(cluster) == []
 
 
 @pytest.mark.parametrize("status", [*UNCLEAR, ""])
@@ -440,7 +529,7 @@ def test_a_job_without_a_clear_status_leaves_the_release_to_a_person(
 ) -> None:
     done = cluster.run("./release.sh", "4f2a9c1", GATE=status)
     assert done.returncode == 3
-    assert COULD_NOT_TELL in done.stderr
+    assert ALONE in done.stderr
     assert PERSON in done.stderr
     assert undone(cluster) == []
 
@@ -449,7 +538,7 @@ def test_pods_that_do_not_start_are_undone_without_a_job(cluster: Stage) -> None
     done = cluster.run("./release.sh", "4f2a9c1", ROLLOUT="1")
     assert done.returncode == 1
     assert undone(cluster)
-    assert cluster.calls("kubectl", "create") == []
+    assert len(cluster.calls("kubectl", "create")) == 1  # what asked the release before
 
 
 def container(cluster: Stage) -> dict[str, Any]:
@@ -481,7 +570,7 @@ def test_the_job_asks_as_many_nodes_as_there_are_pods_of_the_release(cluster: St
 def test_the_job_ends_with_the_status_of_what_did_not_pass(
     cluster: Stage, gate: str, workers: str, status: int
 ) -> None:
-    done = cluster.run(*container(cluster)["command"], GATE=gate, WORKERS=workers)
+    done = cluster.run(*container(cluster)["command"], GATE_BEFORE=gate, WORKERS=workers)
     assert done.returncode == status
 
 
@@ -549,7 +638,7 @@ def test_a_release_that_passes_is_left_on_heroku(heroku: Stage) -> None:
     done = heroku.run("./release.sh")
     assert done.returncode == 0, done.stderr
     assert heroku.calls("heroku", "rollback") == []
-    (gate,) = heroku.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/")
+    _, gate = heroku.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/")
     assert expected(gate) == heroku.variables["RELEASE"]
 
 
@@ -560,7 +649,7 @@ def test_a_release_that_fails_is_rolled_back_on_heroku(
     done = heroku.run("./release.sh", **failing)
     assert done.returncode == 1
     assert heroku.calls("heroku", "rollback") == [["heroku", "rollback", "v7", "--app", "example"]]
-    assert len(heroku.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/")) == 2
+    assert len(heroku.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/")) == 3
 
 
 # A 1 of ``heroku run`` is the client's own: the command's would be 41.
@@ -572,7 +661,7 @@ def test_a_release_that_could_not_be_judged_on_heroku_is_left_to_a_person(
 ) -> None:
     done = heroku.run("./release.sh", **unclear)
     assert done.returncode == int(unclear.get("GATE", "3"))
-    assert COULD_NOT_TELL in done.stderr
+    assert ALONE in done.stderr
     assert PERSON in done.stderr
     assert heroku.calls("heroku", "rollback") == []
 
@@ -582,7 +671,13 @@ def test_a_release_phase_that_failed_is_followed_by_no_rollback(heroku: Stage) -
     assert done.returncode == 1
     assert "v7 goes on" in done.stderr
     assert heroku.calls("heroku", "rollback") == []
-    assert heroku.calls("python", "-m", "smoketest", "https://www.example.com/smoketest/") == []
+
+
+def test_heroku_does_not_go_back_to_a_release_that_failed_too(heroku: Stage) -> None:
+    done = heroku.run("./release.sh", **HOPELESS)
+    assert done.returncode == 1
+    assert ALONE in done.stderr
+    assert heroku.calls("heroku", "rollback") == []
 
 
 def test_nothing_is_pushed_to_heroku_without_the_gate(heroku: Stage) -> None:
@@ -603,7 +698,7 @@ def test_the_words_that_heroku_runs_end_with_a_status_of_their_own(
 
 AWS = """
 case "$1 $2" in
-    "ssm get-parameter") echo "$TOKEN" ;;
+    "ssm get-parameter") echo "$TOKEN"; exit "${SSM:-0}" ;;
     "deploy stop-deployment") exit "${STOP:-0}" ;;
     "sns publish") exit "${PUBLISH:-0}" ;;
 esac
@@ -617,26 +712,34 @@ def instance(stage: Stage) -> Stage:
     stage.stand_in("systemctl")
     stage.put(
         {
-            name: text.replace("/srv/site\n", f"{stage.folder}\n")
+            name: re.sub(r"/srv/site(?=[\n/])", str(stage.folder), text)
             for name, text in recipe("AWS CodeDeploy").items()
         }
     )
     stage.put({"RELEASE": "4f2a9c1\n", "deploy/topic": "arn:aws:sns:eu-west-1:1:smoketest\n"})
+    stage.put({".venv/bin/python": (stage.root / "bin" / "python").read_text()})  # the one before
     stage.variables |= {"DEPLOYMENT_ID": "d-ABC", "APPLICATION_NAME": "site"}
     return stage
 
 
 def run_instance(stage: Stage, **variables: str) -> subprocess.CompletedProcess[str]:
-    prepared = stage.run("deploy/after_install.sh")
-    assert prepared.returncode == 0, prepared.stderr
-    return stage.run("deploy/validate.sh", SMOKETEST_TOKEN="", **variables)
+    for script in ("ask", "after_install"):
+        done = run_hook(stage, script, **variables)
+        assert done.returncode == 0, done.stderr
+    return run_hook(stage, "validate", **variables)
+
+
+def run_hook(stage: Stage, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a hook as the agent does, which has no token."""
+    return stage.run("env", "--unset=SMOKETEST_TOKEN", f"deploy/{script}.sh", **variables)
 
 
 def test_every_hook_of_the_appspec_is_an_event_and_a_script_of_the_page() -> None:
     spec = document("AWS CodeDeploy", "appspec.yml")
     assert (spec["version"], spec["os"]) == (0.0, "linux")
     files = recipe("AWS CodeDeploy")
-    assert list(spec["hooks"]) == ["AfterInstall", "ApplicationStart", "ValidateService"]
+    events = ["BeforeInstall", "AfterInstall", "ApplicationStart", "ValidateService"]
+    assert list(spec["hooks"]) == events
     for (hook,) in spec["hooks"].values():
         assert hook["location"] in files
         assert hook["runas"] in {"site", "root"}
@@ -665,10 +768,23 @@ def test_an_unclear_instance_stops_the_deployment_and_calls_a_person(
 ) -> None:
     done = run_instance(instance, GATE=status)
     assert done.returncode == 0
-    assert COULD_NOT_TELL in done.stderr
+    assert "nothing is rolled back" in done.stderr
     (stop,) = instance.calls("aws", "deploy", "stop-deployment")
     assert stop[3:] == ["--deployment-id", "d-ABC", "--no-auto-rollback-enabled"]
     assert instance.calls("aws", "sns", "publish")
+
+
+def test_an_instance_does_not_go_back_to_a_release_that_failed_too(instance: Stage) -> None:
+    assert run_instance(instance, **HOPELESS).returncode == 0
+    assert instance.calls("aws", "deploy", "stop-deployment")
+
+
+def test_an_instance_without_its_token_stops_the_deployment(instance: Stage) -> None:
+    run_instance(instance)
+    done = run_hook(instance, "validate", SSM="254")
+    assert done.returncode == 0
+    assert "status none" in done.stderr
+    assert instance.calls("aws", "deploy", "stop-deployment")
 
 
 @pytest.mark.parametrize("failing", ["STOP", "PUBLISH"])
@@ -701,3 +817,59 @@ def test_the_client_of_aws_takes_every_call(instance: Stage) -> None:
             check=False,
         )
         assert checked.returncode == 0, checked.stderr
+
+
+# The options
+
+
+def understood(calls: list[list[str]]) -> list[dict[str, Any]]:
+    """Return what the gate makes of calls of it, other than those for help."""
+    found = [options.parsed(call[3:]) for call in calls if call[3:] != ["--help"]]
+    for given in found:
+        options.expectation(given)
+        options.patience(given)
+        arguments.targets(given)
+    return found
+
+
+def test_the_gate_takes_what_the_scripts_for_ssh_github_and_gitlab_say(hosts: Stage) -> None:
+    hosts.run("./release.sh", GATE="1")
+    run_github(hosts, GITHUB_SHA=hosts.variables["RELEASE"])
+    run_gitlab(hosts, "deploy")
+    run_gitlab(hosts, "verify")
+    assert len(understood(hosts.calls("python", "-m", "smoketest"))) == 3 + 2 + 2
+
+
+def test_the_gate_takes_what_the_hooks_of_kamal_say(kamal: Stage) -> None:
+    run_kamal(kamal, GATE="1")
+    assert len(understood(kamal.calls("python", "-m", "smoketest"))) == 3
+
+
+def test_the_gate_takes_what_the_jobs_in_a_cluster_say(cluster: Stage) -> None:
+    cluster.run(*container(cluster)["command"])
+    (metric,) = document("Kubernetes", "smoketest-analysis.yaml")["spec"]["metrics"]
+    pod = metric["provider"]["job"]["spec"]["template"]["spec"]
+    words = [word.replace("{{args.nodes}}", "2") for word in pod["containers"][0]["command"]]
+    (job, analysis) = understood([*cluster.calls("python", "-m", "smoketest"), words])
+    assert job["wait"] == analysis["wait"] == 120
+
+
+def test_the_gate_takes_what_the_script_for_heroku_says(heroku: Stage) -> None:
+    heroku.run("./release.sh", GATE="1")
+    assert len(understood(heroku.calls("python", "-m", "smoketest"))) == 3
+
+
+def test_the_gate_takes_what_the_hooks_of_codedeploy_say(instance: Stage) -> None:
+    run_instance(instance)
+    assert len(understood(instance.calls("python", "-m", "smoketest"))) == 2
+
+
+def test_the_gate_takes_the_example_and_has_each_option_that_the_page_names() -> None:
+    _, (example, *_) = zip(*examples(PAGE, "What asks"), strict=True)
+    words = shlex.split(example.replace("\\\n", " "))
+    understood([words[words.index("python") :]])
+    known = {name for action in options.parser()._actions for name in action.option_strings}
+    prose = re.sub(r"^```.*?^```$", "", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"`(--?[a-z][a-z-]*)[ `]", prose))
+    assert named - known == {"--workers", "--fail-with-body", "--build-arg"} & named
+    assert {"--wait", "--nodes-file", "--token-file"} <= named
