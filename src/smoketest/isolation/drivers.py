@@ -4,7 +4,8 @@ The server refuses a commit from whatever layer it comes. It cannot refuse a rol
 nor tell what follows one in the same string from honest work; and its own words say
 nothing about smoke tests. So the driver's connection is guarded as well while a test's
 transaction is open: that of psycopg, mysqlclient and PyMySQL by a swap of its class, that
-of psycopg2, which is C's, by its cursors only.
+of psycopg2, which is C's, by its cursors only. Where a monitoring agent has put a proxy
+around it (those of Datadog, New Relic and Elastic do), what is inside is guarded.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _guards: WeakKeyDictionary[Any, GuardedConnection] = WeakKeyDictionary()
 
 def guard(driver: Any, connection: GuardedConnection) -> None:
     """Guard ``driver``, which is what ``connection`` has below it, until :func:`release`."""
+    driver = _innermost(driver)
     _guards[driver] = connection
     if hasattr(driver, "__dict__"):
         original: Any = type(driver)
@@ -45,8 +47,16 @@ def guard(driver: Any, connection: GuardedConnection) -> None:
 
 def release(driver: Any) -> None:
     """Let ``driver`` be as it was; does nothing to one that is not guarded."""
+    driver = _innermost(driver)
     if _guards.pop(driver, None) is not None and hasattr(driver, "__dict__"):
         driver.__class__ = type(driver).__base__
+
+
+def _innermost(driver: Any) -> Any:
+    """Return what a proxy stands for: an agent's are wrapt's, whose class cannot be swapped."""
+    while (wrapped := getattr(driver, "__wrapped__", None)) is not None:
+        driver = wrapped
+    return driver
 
 
 @cache

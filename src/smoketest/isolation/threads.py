@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import wraps
+from types import MethodType
 from typing import Any
 
 from django.db import connections
@@ -94,10 +95,19 @@ def _starting(start: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(start)
     def start_in_scope(self: threading.Thread) -> None:
         if (owner := scope.current()) is not None:
-            self.run = _carrying(owner, self.run)  # type: ignore[method-assign]
+            self.run = _bound(_carrying(owner, self.run), self)  # type: ignore[method-assign]
         start(self)
 
     return start_in_scope
+
+
+def _bound(run: Callable[[], Any], thread: threading.Thread) -> Callable[[], Any]:
+    """Return ``run`` as a method of ``thread``.
+
+    Others replace ``run`` too, and take its ``__func__`` to call it with the thread:
+    Sentry's SDK does, and a plain function would get an argument too many.
+    """
+    return MethodType(lambda thread: run(), thread)
 
 
 def _submitting(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
