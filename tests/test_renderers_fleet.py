@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -59,6 +60,11 @@ HOSTILE_FLEET = merge(
 
 def terminal(subject: Report, **values: Any) -> list[str]:
     return list(report_lines(subject, no_style(), **values))
+
+
+def test_the_documentation_shows_a_fleet_as_it_is_written() -> None:
+    page = Path(__file__).parent.parent / "docs" / "reference" / "formats.md"
+    assert f"```text\n{rendered('text', FLEET)}```" in page.read_text("utf-8")
 
 
 # -- text, and the terminal

@@ -36,8 +36,9 @@ class Renderer(Protocol):
     - ``content_security_policy``, the header that its page needs
     - ``requires``, the name of a module without which it cannot render, and
       ``install``, what to give to pip to have it
-    - ``render_result(result)`` and ``render_end(report)``, which return a line each, where
-      the format can be streamed as tests end
+    - ``render_result(result)`` and ``render_end(report)``, which return lines, where the
+      format can be streamed as tests end; of a fleet the latter has what is said of it as
+      a whole, whose results have no node
     - ``render_refusal(message)``, which says in the format why nothing was run
     - ``exit_status(report)``, where the readers of the command expect statuses of their own
     - ``summary(report)``, Markdown for the page of a GitHub job
