@@ -36,8 +36,8 @@ ROWS = (
     "runner",
     "conf sharing cleansing log query waiting outputs",
     "access streaming arguments delivery history",
-    "responses",
-    "faults",
+    "responses periodic workers",
+    "faults tasks",
     "views management.commands.smoketest checks gate",
     "urls apps __main__",
 )

@@ -370,8 +370,8 @@ class Settings:
         None,
         ROLE,
         example='"worker"',
-        description="What this process counts as, for tests with runs_on; None is 'web' for a"
-        " request, 'worker' for a Celery task, and every test for the command.",
+        description="What requests and the command count as, for tests with runs_on; None is"
+        " 'web' for a request and every test for the command, and a task is always 'worker'.",
     )
     history = Setting(
         50,

@@ -15,7 +15,17 @@ from typing import Any, NoReturn, TypeVar
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from smoketest import arguments, conf, delivery, listing, runner, supervision, terminal, wording
+from smoketest import (
+    arguments,
+    conf,
+    delivery,
+    history,
+    listing,
+    runner,
+    supervision,
+    terminal,
+    wording,
+)
 from smoketest.arguments import InvalidArgument
 from smoketest.cleansing import cleanse, cleanse_result
 from smoketest.console import Console, exit_now, write
@@ -96,6 +106,7 @@ class Command(BaseCommand):
             with self._interruptible():
                 report = cleanse(self._run(selection, limits, going, options["wait"] or 0.0))
                 status = going.deliver(report)
+                history.record(report, selection)
         self._exit(report, threads, status)
 
     def _delivery(self, options: Mapping[str, Any]) -> Delivery:
