@@ -172,7 +172,20 @@ def rabbitmq() -> Iterator[Server]:
             process([*words, epmd, "-d"], folder / "epmd", "epmd running", "KILL"),
             process([*words, binary], folder / "log", "completed with", "KILL"),
         ):
+            _RABBITMQ[port] = words
             yield Server("127.0.0.1", port, "guest", "guest")
+
+
+_RABBITMQ: dict[int, list[str]] = {}
+"""The words before a command that is for the server on a port: its variables."""
+
+
+def rabbitmq_objects(server: Server, kind: str) -> list[str]:
+    """The names of all ``queues`` or ``exchanges``, if it is a server of our own."""
+    if server.port not in _RABBITMQ:
+        return []
+    command = [*_RABBITMQ[server.port], "/usr/lib/rabbitmq/bin/rabbitmqctl"]
+    return sorted(_run([*command, "-q", f"list_{kind}", "name", "--no-table-headers"]).split())
 
 
 def _named_by(variable: str, port: int) -> Server:
@@ -235,7 +248,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _run(command: Sequence[object]) -> None:
+def _run(command: Sequence[object]) -> str:
     """Run `command` as an unprivileged user. Raises Unavailable with what it printed."""
     done = subprocess.run(
         [*_setpriv("KILL"), *map(str, command)],
@@ -249,6 +262,7 @@ def _run(command: Sequence[object]) -> None:
     )
     if done.returncode:
         raise Unavailable(f"{command[0]} failed with {done.returncode}: {done.stdout.strip()}")
+    return done.stdout
 
 
 def _setpriv(death: str, *, as_nobody: bool = True) -> list[str]:

@@ -41,7 +41,7 @@ ROWS = (
     "views management.commands.smoketest checks gate",
     "urls apps __main__",
 )
-WINGS = ("isolation", "probes", "gate")
+WINGS = ("isolation", "probes", "gate", "workers")
 
 VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""

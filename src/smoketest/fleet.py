@@ -20,7 +20,17 @@ from .matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
 from .results import Detail, Node, Outcome, Report, TestResult
 from .wording import counted, remarks
 
-__all__ = ["ANSWER", "NOT_TESTS", "RELEASE", "VERDICT", "Answer", "Expectation", "judge", "merge"]
+__all__ = [
+    "ANSWER",
+    "NOT_TESTS",
+    "RELEASE",
+    "VERDICT",
+    "Answer",
+    "Expectation",
+    "judge",
+    "merge",
+    "retried",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +101,20 @@ def merge(answers: Iterable[Answer], expectation: Expectation = ANYTHING, **valu
     values = {"release": _common_release(nodes), **values}
     # Whether tests of a node are missing was judged there.
     return Report.from_results(results, selected=len(results), nodes=nodes, **values)
+
+
+def retried(report: Report, before: Report) -> Report:
+    """Return ``report``, in which what had failed ``before`` says that it ran again."""
+    failed = {(one.node, one.id) for one in before.results if _is_bad(one)}
+    results = tuple(
+        replace(one, retried=True) if (one.node, one.id) in failed else one
+        for one in report.results
+    )
+    return replace(report, results=results)
+
+
+def _is_bad(result: TestResult) -> bool:
+    return result.label in ("failed", "errored")
 
 
 def _named_apart(answers: Iterable[Answer]) -> Iterator[Answer]:

@@ -12,7 +12,7 @@ from smoketest import fleet
 from smoketest.fleet import Answer, Expectation
 from smoketest.gate.addresses import Address, resolved
 from smoketest.gate.asking import Asker, Reply
-from smoketest.results import Report, TestResult
+from smoketest.results import Report
 
 INTERVAL = 1.0
 """Seconds from the beginning of one round to that of the next, at least."""
@@ -108,7 +108,7 @@ class Rounds:
         answer, name = reply.answer, reply.answer.node
         before = self._answers.get(name)
         if before is not None and before.report is not None and answer.report is not None:
-            answer = replace(answer, report=_retried(answer.report, before.report))
+            answer = replace(answer, report=fleet.retried(answer.report, before.report))
         self._answers[name] = answer
         (self._misunderstood.add if reply.misunderstood else self._misunderstood.discard)(name)
         self.on_answer(answer)
@@ -124,17 +124,3 @@ class Rounds:
             for address in self._present or self.addresses
         ]
         return fleet.merge(answers, self.expectation, deadline=self.patience.deadline, **values)
-
-
-def _retried(report: Report, before: Report) -> Report:
-    """Return ``report``, in which what had failed ``before`` says that it ran again."""
-    failed = {(one.node, one.id) for one in before.results if _is_bad(one)}
-    results = tuple(
-        replace(one, retried=True) if (one.node, one.id) in failed else one
-        for one in report.results
-    )
-    return replace(report, results=results)
-
-
-def _is_bad(result: TestResult) -> bool:
-    return result.label in ("failed", "errored")
