@@ -176,6 +176,12 @@ def test_a_fleet_of_nobody_is_no_pass() -> None:
     assert merge([]).exit_status == 3
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_fleet_of_which_no_node_must_pass_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match=f"at_least is {number}, and .* Give 1 or more"):
+        Expectation(at_least=number)
+
+
 def test_more_nodes_must_pass_than_there_are() -> None:
     merged = merge([answer("a"), answer("b")], Expectation(at_least=3))
 
