@@ -11,8 +11,10 @@ from django.db import connections
 
 T = TypeVar("T")
 
-PATIENCE = 0.5
-"""Seconds that a caller waits."""
+PATIENCE = 2.0
+"""Seconds that a caller waits. The first access of a process imports the library of the
+cache, which takes a good part of a second on a busy machine; and a run that has used up its
+25 seconds, and this, is still below the 30 of an application server."""
 
 
 class Overdue(TimeoutError):

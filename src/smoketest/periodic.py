@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from smoketest import conf, history, runner, sharing
@@ -12,6 +13,25 @@ from smoketest.selection import Selection
 
 TASK = "smoketest.periodic"
 """What Celery beat knows it by."""
+
+
+Words = str | Iterable[str]
+
+
+def selection(
+    labels: Words = (), tags: Words = (), exclude_tags: Words = (), patterns: Words = ()
+) -> Selection:
+    """Return the selection that a schedule names, in values that JSON has."""
+    return Selection(
+        labels=_listed(labels),
+        tags=_listed(tags),
+        exclude_tags=_listed(exclude_tags),
+        patterns=_listed(patterns),
+    )
+
+
+def _listed(words: Words) -> tuple[str, ...]:
+    return (words,) if isinstance(words, str) else tuple(words)
 
 
 def run(selection: Selection, role: str) -> Report:
