@@ -1,19 +1,24 @@
 """Makes the pictures of the page for the README and the documentation.
 
 ``python -m tests.screenshots`` (``make screenshots``) runs the example shop, well and
-with its photos missing, and writes ``docs/images/page-….png``. What differs from
-machine to machine, names and paths, is replaced on its way to the browser.
+with its photos missing, and as a fleet of nodes that differ, and writes
+``docs/images/page-….png``. What differs from machine to machine, names and paths, is
+replaced on its way to the browser.
 """
 
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import browsers
 from tests.projects import REPOSITORY
+from tests.servers import free_port
 from tests.shop import EXAMPLE, Shop
 
 if TYPE_CHECKING:
@@ -46,6 +51,37 @@ def main() -> None:
             with browsers.served(shop, folder / "log", SHOP_MEDIA_ROOT=photos) as server:
                 url = f"http://127.0.0.1:{server.port}/smoketest/"
                 take(browser, url, IMAGES / f"{picture}.png", options)
+        page = fleet(shop, folder)
+        take(browser, page.as_uri(), IMAGES / "page-fleet.png", WIDE)
+
+
+def fleet(shop: Shop, folder: Path) -> Path:
+    """Ask four nodes by the gate, of which one is broken, one old and one gone."""
+    nodes = [
+        {"SHOP_MEDIA_ROOT": PHOTOS},
+        {"SHOP_MEDIA_ROOT": NO_PHOTOS},
+        {"SHOP_MEDIA_ROOT": PHOTOS, "RELEASE": "77e01d0"},
+    ]
+    with ExitStack() as stack:
+        ports = [
+            stack.enter_context(browsers.served(shop, folder / "log", **node)).port
+            for node in nodes
+        ]
+        ports.append(free_port())
+        urls = {f"http://127.0.0.1:{port}/smoketest/": port for port in ports}
+        page = folder / "fleet.html"
+        subprocess.run(
+            [sys.executable, "-m", "smoketest", *urls, "--output", f"html:{page}"],
+            env=shop.environment | {"SMOKETEST_TOKEN": browsers.TOKEN},
+            check=False,
+            capture_output=True,
+        )
+    text = page.read_text()
+    text = text.replace(f"<small>{socket.gethostname()}</small>", "")  # the same for all of them
+    for number, port in enumerate(ports, 1):
+        text = text.replace(f"127.0.0.1:{port}", f"web-{number}.internal")
+    page.write_text(without_this_machine(text))
+    return page
 
 
 def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> None:
@@ -53,7 +89,7 @@ def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> Non
     headers = {"Authorization": f"Bearer {browsers.TOKEN}"}
     context = browser.new_context(extra_http_headers=headers, **options)
     page = context.new_page()
-    page.route("**/*", without_names)
+    page.route("http://**/*", without_names)
     page.goto(url)
     page.screenshot(path=file)
     context.close()
@@ -66,9 +102,13 @@ def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> Non
 def without_names(route: Route) -> None:
     """Fetch the page, and replace the names and paths of this machine in it."""
     response = route.fetch()
-    body = response.text().replace(str(EXAMPLE), "/srv/shop")
-    body = body.replace(f">{socket.gethostname()}<", ">web-1<")
-    route.fulfill(response=response, body=body)
+    route.fulfill(response=response, body=without_this_machine(response.text()))
+
+
+def without_this_machine(page: str) -> str:
+    """Return ``page`` with names and paths that any machine might have."""
+    page = page.replace(str(EXAMPLE), "/srv/shop")
+    return page.replace(f">{socket.gethostname()}<", ">web-1<")
 
 
 if __name__ == "__main__":

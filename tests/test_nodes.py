@@ -196,3 +196,13 @@ def test_the_row_of_a_test_has_its_longest_time() -> None:
     results = (one, replace(one, node="web-2", duration=3.0))
     (row,) = rows(Report.from_results(results, selected=2, nodes=fleet.nodes))
     assert (row.seconds, row.width, row.nodes) == (3.0, "100.0%", ["web-1", "web-2"])
+
+
+def test_nodes_known_by_a_url_are_called_by_their_host_where_that_tells_them_apart() -> None:
+    apart = [answer("https://web-1:8000/smoketest/"), answer("https://web-2/smoketest/", "test_a")]
+    html = page(*apart)
+    assert table(html, "matrix")[0] == ["Test", "web-1:8000", "web-2"]
+    assert "On web-2" in text(element(html, "section", 'id="show=failed"'))
+    assert table(html, "nodes")[1][0] == "https://web-2/smoketest/"
+    alike = page(answer("https://web/a/"), answer("https://web/b/", "test_a"))
+    assert table(alike, "matrix")[0] == ["Test", "https://web/a/", "https://web/b/"]

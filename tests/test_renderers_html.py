@@ -164,8 +164,10 @@ def bars(*durations: float) -> list[str | None]:
 
 
 def test_the_bar_of_a_test_is_its_duration_relative_to_the_slowest() -> None:
-    assert bars(2.0, 1.0, 0.0) == ["100.0%", "50.0%", "1.0%"]
-    assert bars(0.0, 0.0) == ["0%", "0%"]
+    group, *each = bars(1.0, 2.0, 0.0)
+    assert each == ["50.0%", "100.0%", "1.0%"]
+    assert group == "100.0%"  # that of the slowest in it
+    assert bars(0.0, 0.0) == ["0%"] * 3
 
 
 DIFF = "Lists differ: [1] != [2]\n\n- [1]\n?  ^\n+ [2]\n?  ^\n : reason"

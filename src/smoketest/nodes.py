@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from smoketest.escaping import one_line, visible
 from smoketest.matrix import Column, Line, described, matrix, names, titled
@@ -27,8 +28,20 @@ SIGNS = {"passed": "✓", "failed": "✕", "errored": "!", "warned": "▲", "ski
 _STATES = {"no report": 0, "failed": 1, "no report, spared": 2, "failed, spared": 3, "passed": 4}
 """What may be said of a node, worst first."""
 
+Names = Mapping[str, str]
+"""How each node is called on the page."""
+
 Anchors = Mapping[tuple[str, str], str]
 """The row of each test and label."""
+
+
+def short_names(nodes: Sequence[Node]) -> Names:
+    """Return the host of each node that is known by a URL, where that tells them apart."""
+    split = [urlsplit(node.name) for node in nodes]
+    hosts = [one.netloc for one in split]
+    if len(set(hosts)) < len(nodes) or not all(hosts):
+        return {node.name: node.name for node in nodes}
+    return {node.name: host for node, host in zip(nodes, hosts, strict=True)}
 
 
 def fleet(report: Report, anchors: Anchors) -> dict[str, Any]:
@@ -42,15 +55,16 @@ def fleet(report: Report, anchors: Anchors) -> dict[str, Any]:
 
 def remarks(report: Report) -> Iterator[str]:
     """Yield the first things to know of a fleet: releases that differ, and who is absent."""
+    called = short_names(report.nodes)
     running: dict[str, list[str]] = {}
     for node in report.nodes:
         if node.release:
-            running.setdefault(node.release, []).append(node.name)
+            running.setdefault(node.release, []).append(called[node.name])
     if len(running) > 1:
         most_first = sorted(running.items(), key=lambda item: -len(item[1]))
         told = "; ".join(f"{one_line(release)} on {names(on)}" for release, on in most_first)
         yield f"{len(running)} different releases: {told}."
-    if absent := [node.name for node in report.nodes if node.problem]:
+    if absent := [called[node.name] for node in report.nodes if node.problem]:
         yield f"No report from {counted(len(absent), 'node')}: {names(absent)}."
     if report.nodes and (earlier := provenance(report)):
         yield earlier
@@ -105,9 +119,10 @@ def _node(node: Node, usual: str) -> dict[str, Any]:
 
 def _matrix(report: Report, anchors: Anchors) -> dict[str, Any]:
     found = matrix(report)
+    called = short_names(report.nodes)
     used = {label for line in found.lines for label in line.labels}
     return {
-        "columns": [_column(column) for column in found.columns],
+        "columns": [_column(column, called) for column in found.columns],
         "lines": [_line(line, anchors) for line in found.lines],
         "groups": [described(column) for column in found.columns if len(column.nodes) > 1],
         "signs": [(sign, label or "no result") for label, sign in SIGNS.items() if label in used],
@@ -121,9 +136,9 @@ def _not_shown(nodes: int, lines: int) -> str:
     return f"Not in the matrix: {' and '.join(parts)}." if parts else ""
 
 
-def _column(column: Column) -> str:
+def _column(column: Column, called: Names) -> str:
     number = len(column.nodes)
-    return one_line(column.nodes[0].name) if number == 1 else f"{number} nodes"
+    return one_line(called[column.nodes[0].name]) if number == 1 else f"{number} nodes"
 
 
 def _line(line: Line, anchors: Anchors) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from smoketest.escaping import one_line, uncoloured, visible
 from smoketest.matrix import MOST_ACCOUNTS, NOT_TESTS, VERIFY
+from smoketest.nodes import Names, short_names
 from smoketest.results import Report, TestResult
 from smoketest.selection import label_for
 from smoketest.tracebacks import own_frames
@@ -76,6 +77,7 @@ def rows(report: Report) -> Iterator[Row]:
     """
     slowest = max((result.duration for result in report.results), default=0)
     taken: Counter[str] = Counter()
+    called = short_names(report.nodes)
     for found in _together(report):
         first = found[0]
         longest = max(result.duration for result in found)
@@ -87,10 +89,10 @@ def rows(report: Report) -> Iterator[Row]:
             seconds=longest,
             width=percent(longest, slowest),
             notes=", ".join(dict.fromkeys(note for one in found for note in notes(one))),
-            accounts=_accounts(found),
+            accounts=_accounts(found, called),
             runbook=runbook(first),
             command=_command(first),
-            nodes=[one.node for one in found if one.node] if report.nodes else (),
+            nodes=[called.get(one.node, one.node) for one in found if one.node and called],
             of_nodes=len(report.nodes),
         )
 
@@ -117,11 +119,13 @@ def _anchor(id: str, taken: Counter[str]) -> str:
     return anchor if taken[anchor] == 1 else f"{anchor}~{taken[anchor]}"
 
 
-def _accounts(found: Sequence[TestResult]) -> list[Account]:
+def _accounts(found: Sequence[TestResult], called: Names) -> list[Account]:
     nodes: dict[tuple[str, str, str], list[str]] = {}
     for one in found:
         place = f"{one_line(one.file)}:{one.line}" if one.file else ""
-        nodes.setdefault((one.message, place, one.traceback), []).append(one.node)
+        nodes.setdefault((one.message, place, one.traceback), []).append(
+            called.get(one.node, one.node)
+        )
     return [Account(names, *said) for said, names in nodes.items()]
 
 
@@ -137,11 +141,12 @@ def _command(result: TestResult) -> str:
 
 
 def group(found: Sequence[Row]) -> str:
-    """Return rows of one class as a list that is folded under its name."""
+    """Return rows of one class as a list that is folded under its name and its longest time."""
     owner = escape(one_line(found[0].id.rpartition(".")[0]))
-    size = counted(len(found), "test")
+    slowest = max(found, key=lambda row: row.seconds)
     return (
-        f'<details class="group"><summary><code>{owner}</code> <small>{size}</small></summary>\n'
+        f'<details class="group"><summary><code>{owner}</code>'
+        f" <small>{counted(len(found), 'test')}</small> {_time(slowest)}</summary>\n"
         f"<ul>\n{''.join(map(markup, found))}</ul></details>\n"
     )
 
@@ -167,8 +172,14 @@ def _line(row: Row) -> str:
     said = f' <small class="notes">{escape(row.notes)}</small>' if row.notes else ""
     return (
         f'<b class="label">{row.label}</b> <code><span class="owner">{escape(owner)}{dot}</span>'
-        f'<span class="name">{escape(name)}</span></code>{_where(row)}{said} <svg class="bar"'
-        f' aria-hidden="true"><rect width="{row.width}" height="100%"/></svg>'
+        f'<span class="name">{escape(name)}</span></code>{_where(row)}{said} {_time(row)}'
+    )
+
+
+def _time(row: Row) -> str:
+    bar = f'<rect width="{row.width}" height="100%"/>'
+    return (
+        f'<svg class="bar" aria-hidden="true">{bar}</svg>'
         f' <small class="duration">{row.seconds:.3f} s</small>'
     )
 

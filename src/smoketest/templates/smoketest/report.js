@@ -149,18 +149,26 @@
     const box = made("section", { id: `show=${label}`, class: label, "aria-labelledby": `title-${label}` },
       made("h2", { id: `title-${label}` }, `${title} `, made("span", { class: "faint" }, rows.length)));
     if (label !== "passed") box.append(made("ul", {}, ...rows));
-    else box.append(...groups(rows));
+    else box.append(...groups(rows, results, slowest));
     return box;
   };
-  const groups = (rows) => {
+  const bar = (part, whole) => {
+    const svg = find("#test").content.querySelector(".bar").cloneNode(true);
+    find("rect", svg).setAttribute("width", percent(part, whole));
+    return svg;
+  };
+  const groups = (rows, results, slowest) => {
     const found = [];
-    for (const test of rows) {
+    for (const [index, test] of rows.entries()) {
       const owner = (find(".owner", test)?.textContent || "").replace(/\.$/, "");
-      if (found.at(-1)?.owner !== owner) found.push({ owner, rows: [] });
-      found.at(-1).rows.push(test);
+      if (found.at(-1)?.owner !== owner) found.push({ owner, rows: [], longest: 0 });
+      const group = found.at(-1);
+      group.rows.push(test);
+      group.longest = Math.max(group.longest, results[index].duration);
     }
     return found.map((group) => made("details", { class: "group" },
-      made("summary", {}, made("code", {}, group.owner), " ", made("small", {}, counted(group.rows.length, "test"))),
+      made("summary", {}, made("code", {}, group.owner), " ", made("small", {}, counted(group.rows.length, "test")), " ",
+        bar(group.longest, slowest), " ", made("small", { class: "duration" }, seconds(group.longest))),
       made("ul", {}, ...group.rows)));
   };
   const headline = (end) => {
