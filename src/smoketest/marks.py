@@ -6,9 +6,8 @@ import inspect
 import math
 import unittest
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .options import ROLES
 from .recorder import relative_path
@@ -16,8 +15,7 @@ from .recorder import relative_path
 Subject = TypeVar("Subject", bound=type | Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """What a test says of itself: its class's attributes and its method's decorators."""
 
     timeout: float | None
@@ -32,8 +30,8 @@ class Spec:
     line: int
 
 
-def spec_of(test: unittest.TestCase) -> Spec:
-    """Return what ``test``, a ``SmokeTest``, says of itself.
+def spec_of_class(test: unittest.TestCase) -> Spec:
+    """Return what the class of ``test``, a ``SmokeTest``, says of all its tests.
 
     Raises ``TypeError`` or ``ValueError`` where an attribute cannot be used.
     """
@@ -44,16 +42,41 @@ def spec_of(test: unittest.TestCase) -> Spec:
             "have no place in a smoke test. A SmokeTest awaits what is async by itself. Derive "
             "from SmokeTest alone, and write async def setUp."
         )
-    method = getattr(cls, test._testMethodName)
-    code = getattr(inspect.unwrap(method), "__code__", None)
-    limit = getattr(method, "timeout", None)
     return Spec(
-        timeout=_seconds(cls.timeout if limit is None else limit, test),
-        tags=tuple(sorted(_words(cls.tags, test) | _words(getattr(method, "tags", ()), test))),
-        optional=bool(cls.optional or getattr(method, "optional", False)),
-        serial=bool(cls.serial or getattr(method, "serial", False)),
-        runs_on=_roles(getattr(method, "runs_on", cls.runs_on), test),
+        timeout=_seconds(cls.timeout, test),
+        tags=tuple(sorted(_words(cls.tags, test))),
+        optional=bool(cls.optional),
+        serial=bool(cls.serial),
+        runs_on=_roles(cls.runs_on, test),
         runbook=str(cls.runbook or ""),
+        description="",
+        file="",
+        line=0,
+    )
+
+
+def spec_of(test: unittest.TestCase, of_class: Spec) -> Spec:
+    """Return what ``test`` says of itself, where its class says ``of_class`` of all its tests.
+
+    Raises ``TypeError`` or ``ValueError`` where a decorator's attribute cannot be used.
+    """
+    method = getattr(type(test), test._testMethodName)
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    timeout, tags, optional, serial, runs_on, runbook, *_ = of_class
+    if getattr(method, "__dict__", True):  # a plain function without a decorator has an empty one
+        limit = getattr(method, "timeout", None)
+        timeout = timeout if limit is None else _seconds(limit, test)
+        tags = tuple(sorted({*tags, *_words(getattr(method, "tags", ()), test)}))
+        optional = bool(optional or getattr(method, "optional", False))
+        serial = bool(serial or getattr(method, "serial", False))
+        runs_on = _roles(getattr(method, "runs_on", runs_on), test)
+    return Spec(
+        timeout,
+        tags,
+        optional,
+        serial,
+        runs_on,
+        runbook,
         description=test.shortDescription() or "",
         file=relative_path(code.co_filename) if code else "",
         line=code.co_firstlineno if code else 0,

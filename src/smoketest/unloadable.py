@@ -7,7 +7,7 @@ import traceback
 import types
 import unittest
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from smoketest.exceptions import CannotLoad
@@ -51,7 +51,7 @@ class StandIn(SmokeTest):
 
     def spec(self) -> Spec:
         """Return the place of what is broken."""
-        return replace(super().spec(), file=self._broken.file, line=self._broken.line)
+        return super().spec()._replace(file=self._broken.file, line=self._broken.line)
 
     def _tell(self) -> None:
         if self._broken.skipped:
