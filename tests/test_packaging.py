@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -70,6 +71,18 @@ def test_metadata_says_what_it_is(metadata: Message) -> None:
     assert metadata["Version"] == smoketest.__version__
     assert metadata["License-Expression"] == "BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_what_pypi_shows_is_the_readme_without_links_that_would_lead_nowhere(
+    metadata: Message,
+) -> None:
+    shown = metadata.get_payload()
+    readme = (ROOT / "README.md").read_text()
+    assert isinstance(shown, str)
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert "docs/images" in readme
+    assert re.findall(r"\]\((?!https?:)", shown) == []
+    assert len(shown.splitlines()) > 0.9 * len(readme.splitlines())
 
 
 def test_wheel_has_the_licence(wheel: zipfile.ZipFile) -> None:
