@@ -118,7 +118,7 @@ def test_a_fleet_that_could_not_tell_names_the_nodes_that_could_not() -> None:
 
 def test_why_a_fleet_could_not_tell_is_said_to_whom_no_node_is_shown() -> None:
     trimmed = trim(merge([on("a", ""), Answer(node="b", report=report())]), Detail.SUMMARY)
-    assert remarks(trimmed) == ["Nothing failed, and not every node could tell that all is well."]
+    assert remarks(trimmed) == ["Nothing failed, and not all that was asked for came to an end."]
 
 
 def test_a_run_whose_only_test_was_optional_and_cut_off_says_why_it_is_no_pass() -> None:

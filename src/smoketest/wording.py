@@ -131,8 +131,8 @@ def _undecided(report: Report) -> str:
         return ""
     if any(result.cut_off for result in report.results):
         return "No test ran to its end before the deadline, and that is never a pass."
-    # Of a fleet, whose nodes its reader may not see.
-    return "Nothing failed, and not every node could tell that all is well."
+    # Its reader may not see more, as the nodes of a fleet.
+    return "Nothing failed, and not all that was asked for came to an end."
 
 
 def nothing_selected(elsewhere: int, role: str) -> str:
