@@ -173,6 +173,10 @@ def test_a_thousand_nodes_are_drawn_in_a_few_lines() -> None:
     ]
 
 
+def test_nodes_that_all_went_the_same_way_are_one_line() -> None:
+    assert list(drawn(merge([on("a", "", ""), on("b", "", "")]))) == ["2 nodes, passed: a, b"]
+
+
 def test_a_matrix_has_an_end_in_both_directions_and_keeps_what_is_worst() -> None:
     tests = 60
     nodes = [on(f"n{n}", *("x" if n >> bit & 1 else "" for bit in range(6))) for n in range(64)]
@@ -184,4 +188,5 @@ def test_a_matrix_has_an_end_in_both_directions_and_keeps_what_is_worst() -> Non
     assert len(table.lines) == 6  # the node with more tests has one column of many
     wide = matrix(merge(nodes[-1:]))
     assert (len(wide.lines), wide.more_lines) == (50, 10)
-    assert "and 10 more lines, which the format json has" in list(drawn(merge(nodes[-1:])))
+    two = merge([nodes[-1], on("short", "x")])
+    assert "and 10 more lines, which the format json has" in list(drawn(two))

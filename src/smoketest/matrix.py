@@ -217,8 +217,14 @@ SIGNS = {"passed": ".", "failed": "F", "errored": "E", "warned": "w", "skipped":
 
 
 def drawn(report: Report) -> Iterator[str]:
-    """Yield the matrix of ``report`` as lines of text: its columns, then a line for each test."""
+    """Yield the matrix of ``report`` as lines of text: its columns, then a line for each test.
+
+    Where every node went the same way that is one line.
+    """
     table = matrix(report)
+    if len(table.columns) == 1:  # what went wrong there is said of all nodes already
+        yield described(table.columns[0])
+        return
     width = len(str(len(table.columns)))
     for number, column in enumerate(table.columns, start=1):
         yield f"{number:{width}}  {described(column)}"
