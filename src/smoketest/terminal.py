@@ -13,7 +13,7 @@ from smoketest.matrix import NOT_TESTS, VERIFY, Finding, drawn, findings, tally
 from smoketest.results import Outcome, Report, TestResult
 from smoketest.selection import label_for
 from smoketest.tracebacks import own_frames
-from smoketest.wording import counted, headline, provenance, remarks, where, which
+from smoketest.wording import headline, provenance, ran, remarks, where, which
 
 _WIDTH = 79
 
@@ -205,5 +205,4 @@ def _counts(report: Report) -> str:
     words = ("passed", "failed", "errored", "warned", "skipped")
     parts = [f"{number} {word}" for word in words if (number := getattr(counts, word))]
     listed = f": {', '.join(parts)}" if parts else ""
-    nodes = f" on {counted(len(report.nodes), 'node')}" if report.nodes else ""
-    return f"Ran {counted(counts.run, 'test')}{nodes} in {report.duration:.3f} s{listed}."
+    return f"{ran(report)}{listed}."

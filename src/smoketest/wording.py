@@ -71,6 +71,13 @@ _APART = (
 """What can be said of a node apart from its tests."""
 
 
+def ran(report: Report) -> str:
+    """Return for example ``Ran 14 tests on 3 nodes in 1.204 s``."""
+    counts = tally(report) if report.nodes else report.counts
+    nodes = f" on {counted(len(report.nodes), 'node')}" if report.nodes else ""
+    return f"Ran {counted(counts.run, 'test')}{nodes} in {report.duration:.3f} s"
+
+
 def where(finding: Finding, report: Report) -> str:
     """Return for example ``on web-1`` or ``on 997 of 1000 nodes``; of one process nothing."""
     number, every = len(finding.nodes), len(report.nodes)

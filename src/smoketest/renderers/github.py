@@ -13,11 +13,11 @@ from smoketest.escaping import one_line, visible
 from smoketest.matrix import Finding, Matrix, described, findings, matrix, titled
 from smoketest.results import Detail, Report, TestResult
 from smoketest.wording import (
-    counted,
     explanation,
     headline,
     notes,
     provenance,
+    ran,
     reason,
     remarks,
     where,
@@ -187,8 +187,7 @@ def _code(text: str) -> str:
 
 def _end(report: Report) -> str:
     release = f" Release <code>{escape(one_line(report.release))}</code>." if report.release else ""
-    ran = f"Ran {counted(report.counts.run, 'test')} in {report.duration:.3f} s."
-    return f"<p>{ran}{release}</p>\n"
+    return f"<p>{ran(report)}.{release}</p>\n"
 
 
 def _details(finding: Finding, report: Report) -> str:
