@@ -18,6 +18,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from smoketest import renderers
+from smoketest.access import trim
 from smoketest.fleet import ANSWER, RELEASE, Answer, Expectation, merge
 from smoketest.renderers.github import GitHubRenderer
 from smoketest.renderers.nagios import NagiosRenderer
@@ -375,7 +376,8 @@ nested = st.builds(
 
 def junit_passes(subject: Report) -> bool:
     text = rendered("junit", subject)
-    SCHEMA.validate(text)
+    if subject.detail is not Detail.SUMMARY:  # which has a test for each node, and no nodes
+        SCHEMA.validate(text)
     root = ET.fromstring(text.encode())
     return root.get("failures") == root.get("errors") == "0"
 
@@ -402,11 +404,12 @@ def test_the_verdict_of_every_format_is_looked_at() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(subject=fleets | nested)
+@given(subject=fleets | nested, detail=st.sampled_from([Detail.DETAILS, Detail.SUMMARY]))
 def test_whatever_nodes_answer_each_format_shows_it_with_the_verdict_of_the_report(
-    subject: Report,
+    subject: Report, detail: Detail
 ) -> None:
-    assert {name: passes(subject) for name, passes in SHOWN.items()} == dict.fromkeys(
+    seen = trim(subject, detail)
+    assert {name: passes(seen) for name, passes in SHOWN.items()} == dict.fromkeys(
         SHOWN, subject.passed
     )
-    assert all(rendered(name, subject).encode() for name in renderers.formats())
+    assert all(rendered(name, seen).encode() for name in renderers.formats())
