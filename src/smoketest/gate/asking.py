@@ -150,7 +150,9 @@ class Asker:
         except TimeoutError:
             problem = exchange.too_late()
         except httpx.InvalidURL as error:
-            problem = f"The node's URL cannot be asked for: {error}. Correct it."
+            problem = (
+                f"The node's URL cannot be asked for: {error}. Correct it, or what it redirects to."
+            )
         except httpx.HTTPError as error:
             problem = exchange.failed(error)
         said = self._question.cleansed(problem)
@@ -211,13 +213,7 @@ class _Exchange:
 
     def _redirected(self, url: httpx.URL, location: str) -> httpx.URL:
         """Return where a redirect leads; the token goes to no other host and to no other port."""
-        try:
-            target = url.join(location)
-        except (httpx.InvalidURL, ValueError) as error:
-            raise NoReport(
-                f"The node redirects to {one_line(location)[:200]!r}, which is no URL. Correct"
-                " the URL, or the site."
-            ) from error
+        target = url.join(location)
         if _stays(url, target):
             return target
         shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))
@@ -287,6 +283,8 @@ class _Exchange:
                 )
             if type(cause).__name__ == "gaierror":
                 return unknown_name(httpx.URL(self._address.url).host, _reason(cause))
+        if isinstance(error, httpx.RemoteProtocolError):
+            causes = [error]  # which says more than what it came from
         if self._connected:
             return (
                 f"The node broke off the exchange: {_reason(causes[-1])}. Its process died, or"

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from smoketest import arguments
-from smoketest.arguments import InvalidArgument
-from smoketest.fleet import Expectation
 from smoketest.gate.credentials import VARIABLE
 from smoketest.gate.rounds import Patience
 
@@ -40,7 +38,7 @@ def parser() -> ArgumentParser:
     _add_credentials(made)
     _add_selection(made)
     _add_limits(made)
-    _add_expectation(made)
+    arguments.add_expectation(made)
     arguments.add_outputs(made)
     _add_looks(made)
     return made
@@ -133,21 +131,6 @@ def _add_limits(made: ArgumentParser) -> None:
     )
 
 
-def _add_expectation(made: ArgumentParser) -> None:
-    made.add_argument(
-        "--expect-release", metavar="ID", help="Fail a node that runs another release."
-    )
-    made.add_argument(
-        "--expect-nodes", type=int, metavar="N", help="Fail unless at least N nodes answer."
-    )
-    made.add_argument(
-        "--at-least",
-        type=int,
-        metavar="N",
-        help="Pass when N nodes do; failures of the others are warnings.",
-    )
-
-
 def _add_looks(made: ArgumentParser) -> None:
     made.add_argument(
         "-v",
@@ -166,25 +149,11 @@ def _add_looks(made: ArgumentParser) -> None:
 def parsed(words: list[str] | None) -> dict[str, Any]:
     """Return the options by their names; wrong usage ends the process with status 2."""
     made = parser()
-    found: Namespace = made.parse_args(words)
+    # So that a URL may follow an option that follows a URL.
+    found: Namespace = made.parse_intermixed_args(words)
     if not found.urls and found.nodes_file is None:
         made.error("there is nobody to ask: name a URL, or a file of URLs with --nodes-file.")
     return vars(found)
-
-
-def expectation(options: Mapping[str, Any]) -> Expectation:
-    """Return what the fleet must be; raise ``InvalidArgument`` for a number below 1."""
-    given = arguments.positive(options, ("at_least", "expect_nodes"))
-    if options["expect_release"] == "":
-        raise InvalidArgument(
-            "--expect-release is empty, and would be content with any release. Give it the id"
-            " of the release that was deployed, or leave it out."
-        )
-    return Expectation(
-        at_least=given.get("at_least"),
-        number=given.get("expect_nodes", 0),
-        release=options["expect_release"] or "",
-    )
 
 
 def patience(options: Mapping[str, Any]) -> Patience:

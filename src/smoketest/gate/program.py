@@ -22,10 +22,10 @@ from smoketest.gate import addresses, credentials, options
 from smoketest.gate.addresses import Address
 from smoketest.gate.asking import Question, asker
 from smoketest.gate.rounds import Rounds
-from smoketest.gate.telling import Teller
 from smoketest.outputs import Output
 from smoketest.progress import Progress
 from smoketest.results import Report
+from smoketest.telling import Teller
 
 Given = Mapping[str, Any]
 """The options by their names."""
@@ -68,7 +68,7 @@ def main(words: list[str] | None = None) -> int:
 def _gate(given: Given, going: Delivery) -> int:
     asked = _addresses(given)
     question = _question(given)
-    expectation, patience = options.expectation(given), options.patience(given)
+    expectation, patience = arguments.expectation(given), options.patience(given)
     with going.live(Progress(patience.deadline, of_nodes=True)) as live:
 
         async def ask() -> tuple[Report, str]:

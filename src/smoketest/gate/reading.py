@@ -148,6 +148,8 @@ def _contradictions(found: Report, received: Received, data: Mapping[str, Any]) 
     named = any(one.label in ("failed", "errored") for one in found.results)
     if bad or named:
         yield f"{counted(bad, 'test')} failed or errored" if bad else "it names tests that failed"
+    elif data["tests_run"] != counts.run:
+        yield f"it counts {data['tests_run']} tests that ran, and {counts.run} that passed"
     if "results" in data and not _adds_up(found):
         yield "its counts are not those of its results"
 
@@ -194,6 +196,7 @@ class _Reader:
     def _counts(self) -> Counts:
         if "tests_run" not in self._data:
             raise _Malformed("has no 'tests_run'")
+        self._number("tests_run", int)
         names = ("passed", "failed", "errored", "warned", "skipped")
         values = {name: self._number(f"tests_{name}", int) for name in names}
         return Counts(classes=self._number("test_classes", int), **values)
