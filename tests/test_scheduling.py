@@ -467,6 +467,7 @@ def test_deadline_cuts_off_what_runs_and_starts_nothing_more(parallel: int) -> N
         *(f"test_{number} errored" for number in (2, 3, 4)),
     ]
     assert [result.cut_off for result in report.results] == [False, True, True, True]
+    assert not any(result.timed_out for result in report.results)  # of their own limit
     assert report.results[1].message.startswith("The run's deadline of 0.3 s was reached while")
     assert report.results[3].message.startswith("Not started before the deadline.")
     assert sorted(told) == [result.id for result in report.results]
@@ -755,6 +756,23 @@ def test_what_is_late_on_the_callers_thread_does_not_start() -> None:
     assert outcomes(report) == ["test_1 passed", "test_2 errored"]
     assert report.results[1].cut_off
     assert report.exit_status == 3
+
+
+@pytest.mark.django_db
+def test_run_on_the_callers_thread_ends_where_the_process_is_told_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class StoppedTest(SmokeTest):
+        def test_1(self) -> None:
+            monkeypatch.setattr(scheduling.stopping, "seconds_left", lambda: 0.0)
+
+        def test_2(self) -> None:
+            raise AssertionError("it ran")
+
+    monkeypatch.setattr(scheduling.stopping, "INTERVAL", 0.0)
+    report = run(StoppedTest)
+    assert outcomes(report) == ["test_1 passed"]
+    assert (report.interrupted, report.passed) == (True, False)
 
 
 MEMORY = """

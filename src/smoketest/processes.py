@@ -377,7 +377,7 @@ class ProcessSchedule(Schedule):
         stacks = child.kill() if child.status is None else ""
         self._read(child)
         if child.is_incomplete():
-            self._settle(child, message, stacks, timed_out=True, cut_off=by_run)
+            self._settle(child, message, stacks, timed_out=not by_run, cut_off=by_run)
 
     def _settle(self, child: _Child, message: str, stacks: str, **values: bool) -> None:
         """Give the verdict on what was under way in ``child``; its other tests wait again."""

@@ -61,9 +61,10 @@ class TestResult:
     """Why it failed, errored or was skipped; several lines where there is much to say."""
     traceback: str = ""
     timed_out: bool = False
-    """Whether it was still running at its limit."""
+    """Whether it was still running at its own limit."""
     cut_off: bool = False
-    """Whether the run's deadline came before its end, or before its start."""
+    """Whether the run ended before it did, or before it began: at its deadline, or for
+    another reason that ``message`` says."""
     retried: bool = False
     """Whether it ran a second time; this is the result of that second time."""
     file: str = ""

@@ -114,6 +114,8 @@ class Schedule:
         self._second_tries: dict[int, TestResult] = {}
         """Tests that lost a lock beside others, with the result of that time."""
         self._alone = False
+        self._looks_again_at = monotonic() + stopping.INTERVAL
+        self._stops_at = math.inf
         self.proofs: isolation.Proofs | None = None
 
     def run(self) -> None:
@@ -180,6 +182,15 @@ class Schedule:
         why = f"The run's deadline of {self.options.deadline:g} s was reached"
         return Stopped(why, account_for_rest=True)
 
+    def look_at_the_process(self, now: float) -> None:
+        """Raise ``Stopped`` where the process is about to end; it is looked at now and then."""
+        if now < self._looks_again_at:
+            return
+        self._looks_again_at = now + stopping.INTERVAL
+        self._stops_at = min(self._stops_at, now + stopping.seconds_left())
+        if now >= self._stops_at:
+            raise Stopped("The process was told to stop", interrupts=True)
+
     def limits(self) -> isolation.Limits:
         """What a test may cost a database."""
         return isolation.Limits(self.options.lock_timeout, self.options.timeout)
@@ -202,8 +213,10 @@ class InlineSchedule(Schedule):
         for delivery in deliveries:
             self.keep(delivery.place, delivery.result)
             self.check_for_failfast(delivery.result)
-        if monotonic() >= self.deadline:
+        now = monotonic()
+        if now >= self.deadline:
             raise self.deadline_reached()
+        self.look_at_the_process(now)
         return True
 
 
@@ -231,8 +244,6 @@ class ThreadedSchedule(Schedule):
         """Workers that have ended, and ``None`` for anything else to look at."""
         self._wakes_at = 0.0
         self._is_awake = True
-        self._looks_again_at = monotonic() + stopping.INTERVAL
-        self._stops_at = math.inf
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
@@ -359,21 +370,13 @@ class ThreadedSchedule(Schedule):
         now = monotonic()
         if now >= self.deadline:
             raise self.deadline_reached()
-        if now >= self._looks_again_at:
-            self._look_at_the_process(now)
+        self.look_at_the_process(now)
         for worker, stretch in self._under_way():
             if now >= stretch.expires and self._take(stretch):
                 for result in self._cut_off(worker, stretch, over_its_limit(stretch)):
                     self.check_for_failfast(result)
                 if self.waiting:
                     self._start_worker()
-
-    def _look_at_the_process(self, now: float) -> None:
-        """End the run where the process is about to end."""
-        self._looks_again_at = now + stopping.INTERVAL
-        self._stops_at = min(self._stops_at, now + stopping.seconds_left())
-        if now >= self._stops_at:
-            raise Stopped("The process was told to stop", interrupts=True)
 
     # -- ending what does not end
 
@@ -397,7 +400,7 @@ class ThreadedSchedule(Schedule):
             verdicts = [(place, result)]
         results = []
         for place, verdict in verdicts:
-            results.append(stretch.timed(verdict, timed_out=True, cut_off=by_run))
+            results.append(stretch.timed(verdict, timed_out=not by_run, cut_off=by_run))
             self.keep(place, results[-1])
         if left := [item for item in rest if item not in stopped]:
             self.waiting.appendleft(Unit(left, fixtures=runner.unit.fixtures))
