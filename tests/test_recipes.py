@@ -15,6 +15,8 @@ import yaml
 from django.core.management import load_command_class
 from markdown_it import MarkdownIt
 
+from smoketest import conf, periodic
+
 HOW_TO = Path(__file__).parent.parent / "docs" / "how-to"
 NAME = re.compile(r"(?:#|//) (\S+)\n")
 
@@ -43,7 +45,7 @@ def needed(program: str) -> str:
     return path
 
 
-PAGES = ("monitor", "pipelines", "platforms")
+PAGES = ("monitor", "pipelines", "platforms", "schedule")
 DOCUMENTS = [text for page in PAGES for language, text in blocks(page) if language == "yaml"]
 
 
@@ -88,6 +90,30 @@ def test_the_job_of_kubernetes_is_not_repeated_and_ends() -> None:
     _, _, command, *words = pod["containers"][0]["command"]
     assert command == "smoketest"
     assert parsed(words)["wait"] == 60
+
+
+def test_the_cron_job_of_kubernetes_never_runs_beside_itself_and_ends() -> None:
+    job: dict[str, Any] = yaml.safe_load(files("schedule")["smoketest-cronjob.yaml"])
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    spec = job["spec"]["jobTemplate"]["spec"]
+    assert spec["backoffLimit"] == 0
+    assert spec["activeDeadlineSeconds"] > conf.settings.deadline
+    [container] = spec["template"]["spec"]["containers"]
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+    _, _, command, *words = container["command"]
+    assert command == "smoketest"
+    assert parsed(words)["tags"] == ["monitor"]
+
+
+def test_the_schedule_of_beat_names_the_task_and_words_that_it_takes() -> None:
+    [text] = [text for _, text in blocks("schedule") if "BEAT" in text]
+    assigned: dict[str, Any] = {}
+    exec(text, assigned)
+    [entry] = assigned["CELERY_BEAT_SCHEDULE"].values()
+    assert entry["task"] == periodic.TASK
+    assert periodic.selection(**entry["kwargs"]).tags == ("monitor",)
+    assert entry["options"]["expires"] < entry["schedule"]
 
 
 def test_prometheus_takes_configuration_and_rules(tmp_path: Path) -> None:
