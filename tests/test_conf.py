@@ -43,6 +43,7 @@ def test_the_table_has_the_settings_and_defaults_of_the_contract() -> None:
         "SMOKETEST_HOST": None,
         "SMOKETEST_RENDERERS": [],
         "SMOKETEST_ROLE": None,
+        "SMOKETEST_EXPECTED_NODES": [],
         "SMOKETEST_HISTORY": 50,
         "SMOKETEST_HISTORY_CACHE": "default",
     }

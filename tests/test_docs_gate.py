@@ -826,7 +826,7 @@ def understood(calls: list[list[str]]) -> list[dict[str, Any]]:
     """Return what the gate makes of calls of it, other than those for help."""
     found = [options.parsed(call[3:]) for call in calls if call[3:] != ["--help"]]
     for given in found:
-        options.expectation(given)
+        arguments.expectation(given)
         options.patience(given)
         arguments.targets(given)
     return found

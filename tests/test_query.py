@@ -36,7 +36,7 @@ def test_every_parameter_has_its_place() -> None:
 
 
 def test_every_known_parameter_is_read() -> None:
-    flags = ("failfast", "list", "verify", "latest")
+    flags = ("failfast", "list", "verify", "workers", "latest")
     values = dict.fromkeys((*flags, "timeout", "deadline", "max-age"), "1") | {"role": "worker"}
     for name in query.PARAMETERS:
         besides = "latest=1&" if name in ("max-age", "role") else ""
@@ -50,7 +50,8 @@ def test_the_last_run_is_asked_for_with_its_age_and_its_role() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["failfast=1", "timeout=1", "deadline=1", "list=1", "verify=1", "failfast=0"]
+    "name",
+    ["failfast=1", "timeout=1", "deadline=1", "list=1", "verify=1", "workers=1", "failfast=0"],
 )
 def test_what_is_about_a_run_makes_no_sense_beside_latest(name: str) -> None:
     with pytest.raises(InvalidQuery, match="'latest' runs nothing"):

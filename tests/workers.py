@@ -65,6 +65,17 @@ class CeleryProject(Project):
         for pipe in ("begun", "end"):
             os.mkfifo(folder / pipe)
 
+    @contextmanager
+    def set(self, **settings: object) -> Iterator[None]:
+        """Add settings for processes that start within the block."""
+        file = self.folder / "project_settings.py"
+        before = file.read_text()
+        file.write_text(before + "".join(f"\n{name} = {v!r}" for name, v in settings.items()))
+        try:
+            yield
+        finally:
+            file.write_text(before)
+
     def wait_until_begun(self) -> None:
         """Return when the task ``busy``, or the test on the node to be killed, has begun."""
         (self.folder / "begun").read_text()

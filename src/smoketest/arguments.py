@@ -10,6 +10,7 @@ from typing import Any
 
 from smoketest import outputs, renderers
 from smoketest.exceptions import SmokeTestError
+from smoketest.fleet import Expectation
 from smoketest.outputs import STDOUT, Output
 from smoketest.renderers import Extra
 from smoketest.selection import Selection
@@ -71,6 +72,37 @@ def add_outputs(parser: ArgumentParser, others: str = "") -> None:
     )
     parser.add_argument(
         "--durations", type=int, metavar="N", help="Show the N slowest tests; 0 shows all."
+    )
+
+
+def add_expectation(parser: ArgumentParser) -> None:
+    """Add what a fleet of nodes must be to pass."""
+    parser.add_argument(
+        "--expect-release", metavar="ID", help="Fail a node that runs another release."
+    )
+    parser.add_argument(
+        "--expect-nodes", type=int, metavar="N", help="Fail unless at least N nodes answer."
+    )
+    parser.add_argument(
+        "--at-least",
+        type=int,
+        metavar="N",
+        help="Pass when N nodes do; failures of the others are warnings.",
+    )
+
+
+def expectation(options: Mapping[str, Any]) -> Expectation:
+    """Return what the fleet must be; raise :class:`InvalidArgument` for a number below 1."""
+    given = positive(options, ("at_least", "expect_nodes"))
+    if options["expect_release"] == "":
+        raise InvalidArgument(
+            "--expect-release is empty, and would be content with any release. Give it the id"
+            " of the release that was deployed, or leave it out."
+        )
+    return Expectation(
+        at_least=given.get("at_least"),
+        number=given.get("expect_nodes", 0),
+        release=options["expect_release"] or "",
     )
 
 

@@ -373,6 +373,12 @@ class Settings:
         description="What requests and the command count as, for tests with runs_on; None is"
         " 'web' for a request and every test for the command, and a task is always 'worker'.",
     )
+    expected_nodes = Setting(
+        [],
+        STRINGS,
+        example='["celery@worker1", "celery@worker2"]',
+        description="Names of the Celery workers that must answer when the workers are asked.",
+    )
     history = Setting(
         50,
         COUNT_OR_ZERO,

@@ -65,6 +65,11 @@ class Progress:
         """Take note of a test that runs now; called on any thread."""
         self.running[id] = None
 
+    def on_asked(self, id: str) -> None:
+        """Take note of one more node that is asked, where it is not known before how many."""
+        self.total += 1
+        self.on_begin(id)
+
     def on_result(self, result: TestResult) -> None:
         """Take note of a test that ended."""
         self.on_end(result.id, bad=result.label in ("failed", "errored"))

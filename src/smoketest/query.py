@@ -32,10 +32,11 @@ PARAMETERS = (
     "max-age",
     "role",
     "verify",
+    "workers",
 )
 """Every parameter; ``test``, ``tag``, ``exclude-tag`` and ``k`` may be repeated."""
 
-_ABOUT_A_RUN = ("failfast", "timeout", "deadline", "list", "verify")
+_ABOUT_A_RUN = ("failfast", "timeout", "deadline", "list", "verify", "workers")
 _ABOUT_THE_LAST_RUN = ("max-age", "role")
 
 _LONGEST = 200
@@ -74,6 +75,8 @@ class Query:
     """Where the last run was; ``None`` is in a process like this one."""
     verify: bool = False
     """Whether to verify, after the tests, that nothing was committed."""
+    workers: bool = False
+    """Whether to run on every Celery worker, instead of in this process."""
 
 
 def parse(request: HttpRequest) -> Query:
@@ -104,6 +107,7 @@ def _read(asked: QueryDict) -> Query:
         max_age=_single(asked, "max-age", _seconds),
         role=_single(asked, "role", _role),
         verify=bool(_single(asked, "verify", _flag)),
+        workers=bool(_single(asked, "workers", _flag)),
     )
 
 

@@ -20,6 +20,7 @@ from django.views.generic import View
 from smoketest import (
     conf,
     faults,
+    fleet,
     history,
     listing,
     query,
@@ -28,10 +29,12 @@ from smoketest import (
     runner,
     sharing,
     streaming,
+    workers,
 )
 from smoketest.access import Access, Denied, decide, trim, trim_result
 from smoketest.cleansing import cleanse, cleanse_result, cleanser
 from smoketest.conf import settings
+from smoketest.fleet import Answer, Expectation
 from smoketest.log import log_report
 from smoketest.options import Options
 from smoketest.query import Query
@@ -86,12 +89,7 @@ class IndexView(View):
         self.access = decide(request)
         asked = self.get_query()
         renderer = query.renderer(request, asked.format, conf.renderers())
-        if asked.verify and not self.access.trusted:
-            raise Denied(
-                "Whether anything was committed is verified for callers with credentials only, "
-                "for it takes further connections to every database. Send the header "
-                "'Authorization: Bearer TOKEN', or leave 'verify' out."
-            )
+        self._check_trust(asked)
         if asked.listing:
             return self._list(asked, renderer)
         # Read before the run, so that a wrong one cannot cost a failing run its report.
@@ -108,15 +106,31 @@ class IndexView(View):
         report = self._with_recent(self.get_report(asked), asked, renderer)
         return responses.of_report(trim(report, self.access.detail), renderer, fail_status)
 
+    def _check_trust(self, asked: Query) -> None:
+        """Raise :class:`Denied` for what only callers with credentials may ask for."""
+        if self.access.trusted:
+            return
+        if asked.verify:
+            raise Denied(
+                "Whether anything was committed is verified for callers with credentials only, "
+                "for it takes further connections to every database. Send the header "
+                "'Authorization: Bearer TOKEN', or leave 'verify' out."
+            )
+        if asked.workers:
+            raise Denied(
+                "The workers are asked for callers with credentials only, for each question is "
+                "a message to every one of them. Send the header 'Authorization: Bearer TOKEN', "
+                "or leave 'workers' out."
+            )
+
     def get_query(self) -> Query:
         """Return what the request asks for; override it to ask for something else."""
         return query.parse(self.request)
 
     def get_options(self, asked: Query) -> Options:
         """Return how to run: by the settings, with limits as low as the caller wants them."""
-        options = conf.options(
-            failfast=asked.failfast, verify=asked.verify, role=settings.role or "web"
-        )
+        role = workers.ROLE if asked.workers else settings.role or "web"
+        options = conf.options(failfast=asked.failfast, verify=asked.verify, role=role)
         options = conf.lowered(options, timeout=asked.timeout, deadline=asked.deadline)
         return conf.lowered(options, deadline=query.scrape_deadline(self.request))
 
@@ -131,7 +145,8 @@ class IndexView(View):
         options = self.get_options(asked)
 
         def run(seconds: float) -> Report:
-            report = runner.run(asked.selection, replace(options, deadline=seconds))
+            run_there = _run_on_workers if asked.workers else runner.run
+            report = run_there(asked.selection, replace(options, deadline=seconds))
             return self._finished(report, asked)
 
         return self._shared(asked, options, run)
@@ -140,13 +155,16 @@ class IndexView(View):
         """Return the report of a run as it may be kept, and keep it."""
         report = cleanse(report)
         log_report(report)
+        if asked.workers:
+            return report
         if self.access.trusted or _is_representative(self.request, asked, report):
             history.record(report, asked.selection)
         return report
 
     def _with_recent(self, report: Report, asked: Query, renderer: Any) -> Report:
         """Return ``report`` with the runs before it, where they will be shown."""
-        if self.access.detail is Detail.VERDICT or not getattr(renderer, "shows_recent", False):
+        shown = getattr(renderer, "shows_recent", False) and not asked.workers
+        if self.access.detail is Detail.VERDICT or not shown:
             return report
         return replace(report, recent=history.recent(asked.selection, report.role))
 
@@ -168,7 +186,8 @@ class IndexView(View):
             return renderer.render_result(shown) if shown else ""
 
         def run(seconds: float) -> Report:
-            report = runner.run(
+            run_there = _run_on_workers if asked.workers else runner.run
+            report = run_there(
                 asked.selection,
                 replace(options, deadline=seconds),
                 on_start=stream.on_start,
@@ -244,6 +263,24 @@ def _is_representative(request: HttpRequest, asked: Query, report: Report) -> bo
     return asked.selection == Selection() and (report.passed or not limited)
 
 
-def _key(asked: Query, options: Options) -> tuple[Selection, str]:
+def _run_on_workers(
+    selection: Selection,
+    options: Options,
+    on_result: Callable[[TestResult], None] = lambda result: None,
+    on_start: Callable[[list[str]], None] = lambda ids: None,
+    on_begin: Callable[[str], None] = lambda id: None,
+) -> Report:
+    """Run the tests on every worker; the callbacks hear of results as a node answers."""
+    expectation = Expectation(nodes=settings.expected_nodes)
+
+    def on_answer(answer: Answer) -> None:
+        for result in fleet.judge(answer, expectation).results:
+            on_result(result)
+
+    listener = workers.Listener(on_start=lambda: on_start([]), on_answer=on_answer)
+    return workers.ask(selection, options, expectation, listener)
+
+
+def _key(asked: Query, options: Options) -> tuple[Selection, str, bool]:
     """Return what all callers have in common who may share a run."""
-    return asked.selection, repr(options)
+    return asked.selection, repr(options), asked.workers

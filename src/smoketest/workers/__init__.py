@@ -9,6 +9,7 @@ Celery is an extra. Only ``tasks``, and what :func:`ask` imports, needs it.
 
 from __future__ import annotations
 
-from .asking import ROLE, TASK, ask
+from .asking import ROLE, TASK, Listener, ask
+from .rounds import Rounds
 
-__all__ = ["ROLE", "TASK", "ask"]
+__all__ = ["ROLE", "TASK", "Listener", "Rounds", "ask"]

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -35,28 +35,39 @@ TASK = "smoketest.run"
 ROLE = "worker"
 """What a worker counts as, by which it chooses its tests."""
 
-LIMITS = ("timeout", "timeout_ceiling", "parallel", "failfast")
+LIMITS = ("timeout", "timeout_ceiling", "parallel", "failfast", "verify")
 """The options that a worker takes from whoever asks; all others are its own settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """What is called while workers are asked, on the thread of whoever asks."""
+
+    on_start: Callable[[], None] = lambda: None
+    """Before the first one is asked, when nothing is wrong with the question."""
+    on_asked: Callable[[str], None] = lambda node: None
+    """With the name of each node."""
+    on_answer: Callable[[Answer], None] = lambda answer: None
+    """When a node has answered, or is known not to; it may raise ``Stopped``, once."""
+    marked: Callable[[Answer], Answer] = lambda answer: answer
+    """Returns what is to count as the answer."""
+
+
+NOBODY = Listener()
 
 
 def ask(
     selection: Selection,
     options: Options,
     expectation: Expectation = ANYTHING,
-    on_asked: Callable[[str], None] = lambda node: None,
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-    marked: Callable[[Answer], Answer] = lambda answer: answer,
+    listener: Listener = NOBODY,
 ) -> Report:
     """Run the selected tests on every worker node of Celery; return one report of all.
 
-    It comes within the deadline of the ``options``. ``on_asked`` is called with the name
-    of each node that is there, and ``on_answer`` as one has answered or is known not to,
-    both on this thread; ``on_answer`` may raise ``Stopped``, once, to end it. Each answer
-    is what ``marked`` returns for it.
-
-    Raises ``InvalidSelection`` and ``ImproperlyConfigured`` before anybody is asked, and
-    ``Nested`` inside a smoke test. What goes wrong later, with the broker as well, is in
-    the report. It is not cleansed, but what is from the workers is.
+    It comes within the deadline of the ``options``. Raises ``InvalidSelection`` and
+    ``ImproperlyConfigured`` before anybody is asked, and ``Nested`` inside a smoke test.
+    What goes wrong later, with the broker as well, is in the report. It is not cleansed,
+    but what is from the workers is.
     """
     test_id = refusals.current_test()
     if test_id is not None:
@@ -64,8 +75,8 @@ def ask(
     app = _application()
     letterbox = letters.choose(app)
     runner.select(selection, replace(options, role=ROLE))
-    asking = _Asking(app, letterbox, selection, options, expectation)
-    return asking.report(on_asked, on_answer, marked)
+    listener.on_start()
+    return _Asking(app, letterbox, selection, options, expectation).report(listener)
 
 
 def _application() -> Any:
@@ -120,22 +131,16 @@ class _Asking:
             on_answer=self._events.put,
         )
 
-    def report(
-        self,
-        on_asked: Callable[[str], None],
-        on_answer: Callable[[Answer], None],
-        marked: Callable[[Answer], Answer],
-    ) -> Report:
+    def report(self, listener: Listener) -> Report:
         """Ask, and return the report; raise what is nobody's fault but ours."""
         started_at = datetime.now(UTC)
         thread = threading.Thread(target=self._hold, name="smoketest-workers", daemon=True)
         thread.start()
         for event in self._until_the_end():
             if isinstance(event, Answer):
-                self._take(marked(event), on_answer)
+                self._take(listener.marked(event), listener)
             else:
-                self._asked[event] = None
-                on_asked(event)
+                self._note(event, listener)
         return fleet.merge(
             [self._answers[node] for node in sorted(self._answers)],
             self._expected(),
@@ -159,10 +164,16 @@ class _Asking:
             self._events.put(end)
             self._broker.close()
 
-    def _take(self, answer: Answer, on_answer: Callable[[Answer], None]) -> None:
+    def _note(self, node: str, listener: Listener) -> None:
+        if node not in self._asked:
+            self._asked[node] = None
+            listener.on_asked(node)
+
+    def _take(self, answer: Answer, listener: Listener) -> None:
+        self._note(answer.node, listener)  # one that is absent was not asked
         self._answers[answer.node] = answer
         try:
-            on_answer(answer)
+            listener.on_answer(answer)
         except Stopped:
             self._interrupt()
 

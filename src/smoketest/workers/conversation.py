@@ -122,18 +122,22 @@ class Conversation:
         )
 
     def _listen(self) -> None:
-        """Take the answers as they come."""
+        """Take the answers as they come, and those that are there at the end."""
         renewal = RENEW
-        while self._waiting and self.pace.for_answers and not self._stop.is_set():
-            letters = self.letterbox.collect(self._waiting.values())
-            for node, id in list(self._waiting.items()):
-                if id in letters:
-                    self._answered(node, letters[id])
+        while self._waiting:
+            self._collect()
+            if self._stop.is_set() or not self.pace.for_answers:
+                return
             if self.pace.elapsed > renewal:
                 renewal *= 2
                 self._renew()
-            if self._waiting:
-                self._stop.wait(POLL + POLL * len(self._waiting) / 20)
+            self._stop.wait(POLL + POLL * len(self._waiting) / 20)
+
+    def _collect(self) -> None:
+        letters = self.letterbox.collect(self._waiting.values())
+        for node, id in list(self._waiting.items()):
+            if id in letters:
+                self._answered(node, letters[id])
 
     def _renew(self) -> None:
         # Another question that ends lets its nodes listen no more, those of this one too.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
 
@@ -11,7 +10,7 @@ from smoketest.options import Options
 from smoketest.results import Report
 from smoketest.selection import Selection
 
-from .asking import ask
+from .asking import NOBODY, Listener, ask
 
 INTERVAL = 1.0
 """Seconds from the beginning of one round to that of the next, at least."""
@@ -19,14 +18,12 @@ INTERVAL = 1.0
 
 @dataclass
 class Rounds:
-    """A question to all workers that may be repeated; the callbacks are those of ``ask``."""
+    """A question to all workers that may be repeated."""
 
     selection: Selection
     options: Options
     expectation: Expectation = ANYTHING
-    on_asked: Callable[[str], None] = lambda node: None
-    on_answer: Callable[[Answer], None] = lambda answer: None
-    on_round: Callable[[], None] = lambda: None
+    listener: Listener = NOBODY
     _before: dict[str, Answer] = field(default_factory=dict)
     """The last answer of each node."""
 
@@ -35,10 +32,10 @@ class Rounds:
 
         What had failed in the round before is ``retried``. Raises as ``ask`` does.
         """
-        start = monotonic()
+        start, listener = monotonic(), replace(self.listener, marked=self._marked)
         while True:
             begun = monotonic()
-            report = self._round()
+            report = ask(self.selection, self.options, self.expectation, listener)
             rest = max(0.0, begun + INTERVAL - monotonic())
             over = monotonic() + rest - start > patience
             if report.passed or report.interrupted or over:
@@ -47,17 +44,6 @@ class Rounds:
                 sleep(rest)
             except KeyboardInterrupt:
                 return replace(report, interrupted=True)
-
-    def _round(self) -> Report:
-        self.on_round()
-        return ask(
-            self.selection,
-            self.options,
-            self.expectation,
-            on_asked=self.on_asked,
-            on_answer=self.on_answer,
-            marked=self._marked,
-        )
 
     def _marked(self, answer: Answer) -> Answer:
         """Return ``answer``, in which what had failed before says that it ran again."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -25,17 +26,20 @@ from smoketest import (
     supervision,
     terminal,
     wording,
+    workers,
 )
 from smoketest.arguments import InvalidArgument
 from smoketest.cleansing import cleanse, cleanse_result
 from smoketest.console import Console, exit_now, write
 from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE, Delivery
 from smoketest.exceptions import CannotIsolate, InvalidSelection, SmokeTestError, UnknownFormat
+from smoketest.fleet import Expectation
 from smoketest.options import Options
 from smoketest.outputs import InvalidOutput, Output
 from smoketest.progress import LiveLine, Progress
 from smoketest.results import Report
 from smoketest.selection import Selection
+from smoketest.telling import Teller
 from smoketest.waiting import Waiting
 
 T = TypeVar("T")
@@ -63,6 +67,7 @@ class Command(BaseCommand):
         arguments.add_tags_and_patterns(parser)
         arguments.add_failfast(parser)
         _add_limits(parser)
+        _add_workers(parser)
         arguments.add_outputs(parser, ", or one of SMOKETEST_RENDERERS")
         parser.add_argument(
             "--list",
@@ -91,6 +96,7 @@ class Command(BaseCommand):
         """Run or list the tests, write the report, and exit with its status."""
         with _usage_errors():
             selection, limits = arguments.selection(options), _limits(options)
+            fleet = _fleet(options)
             going = self._delivery(options)
             if options["list_only"]:
                 self._list(selection, limits, options)
@@ -103,10 +109,12 @@ class Command(BaseCommand):
                     " called from Python. Leave --isolate out, or run manage.py smoketest."
                 )
             threads = set(threading.enumerate())
-            with self._interruptible():
-                report = cleanse(self._run(selection, limits, going, options["wait"] or 0.0))
+            run = partial(self._run_on_workers, fleet) if fleet else self._run
+            with self._interruptible(signal.SIGINT, *((signal.SIGTERM,) if fleet else ())):
+                report = cleanse(run(selection, limits, going, options["wait"] or 0.0))
                 status = going.deliver(report)
-                history.record(report, selection)
+                if not fleet:
+                    history.record(report, selection)
         self._exit(report, threads, status)
 
     def _delivery(self, options: Mapping[str, Any]) -> Delivery:
@@ -139,6 +147,22 @@ class Command(BaseCommand):
             )
             return waiting.run(patience)
 
+    def _run_on_workers(
+        self,
+        expectation: Expectation,
+        selection: Selection,
+        limits: Options,
+        delivery: Delivery,
+        patience: float,
+    ) -> Report:
+        with delivery.live(Progress(limits.deadline, of_nodes=True)) as live:
+            listener = workers.Listener(
+                on_start=lambda: live.progress.on_start([]),
+                on_asked=live.progress.on_asked,
+                on_answer=Teller(delivery, live, expectation).on_answer,
+            )
+            return workers.Rounds(selection, limits, expectation, listener).run(patience)
+
     def _supervised(self, deadline: float) -> AbstractContextManager[supervision.Watched]:
         """Let the deadline hold from outside too, where the process is this command's own."""
         if self._has_process():
@@ -150,8 +174,8 @@ class Command(BaseCommand):
         ours = getattr(self, "_called_from_command_line", False)
         return ours and threading.current_thread() is threading.main_thread()
 
-    def _interruptible(self) -> AbstractContextManager[None]:
-        return _two_interrupts() if self._has_process() else nullcontext()
+    def _interruptible(self, *signals: signal.Signals) -> AbstractContextManager[None]:
+        return _two_interrupts(signals) if self._has_process() else nullcontext()
 
     def _list(self, selection: Selection, limits: Options, options: Mapping[str, Any]) -> None:
         name = options["format"]
@@ -223,11 +247,39 @@ def _add_limits(parser: CommandParser) -> None:
     )
 
 
+def _add_workers(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--workers",
+        action="store_true",
+        help="Run the tests on every Celery worker instead, and give one verdict over all.",
+    )
+    arguments.add_expectation(parser)
+
+
+def _fleet(options: Mapping[str, Any]) -> Expectation | None:
+    """Return what the workers must be, or ``None`` where they are not asked."""
+    if options["workers"]:
+        if options["isolate"]:
+            raise CommandError(
+                "--isolate starts processes, and a process of a worker's pool must not start any."
+                " Leave it out, or leave out --workers."
+            )
+        return replace(arguments.expectation(options), nodes=conf.settings.expected_nodes)
+    for name in ("expect_release", "expect_nodes", "at_least"):
+        if options[name] is not None:
+            raise CommandError(
+                f"--{name.replace('_', '-')} is about a fleet of nodes, and this run has none."
+                " Add --workers, or leave it out."
+            )
+    return None
+
+
 def _limits(options: Mapping[str, Any]) -> Options:
     given = arguments.positive(options, ("parallel", "timeout", "deadline", "wait"))
     given.pop("wait", None)  # is about several runs, not about one
     flags = {name: options[name] for name in ("failfast", "isolate", "verify")}
-    return conf.options(**flags, **given)
+    role = {"role": workers.ROLE} if options["workers"] else {}
+    return conf.options(**flags, **given, **role)
 
 
 def _targets(options: Mapping[str, Any]) -> list[Output]:
@@ -243,10 +295,12 @@ def _usage_status(options: Mapping[str, Any]) -> int:
 
 
 def _location(options: Mapping[str, Any]) -> Iterator[str]:
-    """Yield those of Django's own options without which the tests would not be found."""
+    """Yield those options without which the tests would not be found, or run elsewhere."""
     for name in ("settings", "pythonpath"):
         if options.get(name):
             yield f"--{name}={shlex.quote(options[name])}"
+    if options["workers"]:
+        yield "--workers"
 
 
 def _all_of(callbacks: Sequence[Callable[[T], None]]) -> Callable[[T], None]:
@@ -258,19 +312,21 @@ def _all_of(callbacks: Sequence[Callable[[T], None]]) -> Callable[[T], None]:
 
 
 @contextmanager
-def _two_interrupts() -> Iterator[None]:
+def _two_interrupts(signals: Sequence[signal.Signals]) -> Iterator[None]:
     """Let the first Ctrl-C end the run with a report, and the second one the process."""
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in signals}
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
+    for number in signals:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
