@@ -20,7 +20,7 @@ import yaml
 from smoketest import arguments
 from smoketest.gate import options
 from tests.recipes import Stage, examples, shown
-from tests.test_recipes import needed
+from tests.test_recipes import needed, parsed
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "gate.md"
 SECTIONS = (
@@ -862,6 +862,19 @@ def test_the_gate_takes_what_the_script_for_heroku_says(heroku: Stage) -> None:
 def test_the_gate_takes_what_the_hooks_of_codedeploy_say(instance: Stage) -> None:
     run_instance(instance)
     assert len(understood(instance.calls("python", "-m", "smoketest"))) == 2
+
+
+def test_the_command_takes_what_the_recipes_say(hosts: Stage) -> None:
+    hosts.run("./release.sh")
+    page = PAGE.read_text()
+    (call, *_) = hosts.calls("python", "manage.py", "smoketest")
+    words = {
+        *re.findall(r"manage\.py smoketest((?: --[\w-]+(?: \d+)?)+)", page),
+        " ".join(call[3:]),
+    }
+    assert {"--workers", " --wait 30"} <= words
+    for given in words - {" --tag"}:  # whose tag is an example of one that is not there
+        assert parsed(given.split())["labels"] == []
 
 
 def test_the_gate_takes_the_example_and_has_each_option_that_the_page_names() -> None:
