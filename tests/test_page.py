@@ -17,6 +17,7 @@ from smoketest.renderers.html import HTMLRenderer
 from tests import browsers
 from tests.projects import REPOSITORY, Project, Served
 from tests.shop import EXAMPLE, Shop
+from tests.test_callers import until_there
 from tests.test_nodes import answer
 
 if TYPE_CHECKING:
@@ -412,7 +413,7 @@ def test_run_again_makes_the_page_that_the_server_would_make(
 WAITING = """
     from pathlib import Path
     from time import sleep
-    from smoketest import SmokeTest, timeout
+    from smoketest import SmokeTest, sharing, timeout
 
     class WaitingTest(SmokeTest):
         def test_fast(self):
@@ -422,6 +423,8 @@ WAITING = """
         def test_slow(self):
             Path("begun").touch()
             while not Path("may_end").exists():
+                if sharing._sharing._flight.awaited:
+                    Path("joined").touch()
                 sleep(0.02)
 
     class ZooTest(SmokeTest):
@@ -490,6 +493,26 @@ def test_a_lost_connection_says_so_and_keeps_the_old_result(
         assert (header(page), results(page), shown(page)) == before
 
 
+@pytest.mark.parametrize("name", ["gunicorn", "uvicorn"])
+def test_who_comes_during_a_run_is_told_that_its_report_is_shared(
+    waiting: Project, opened: Open, name: str
+) -> None:
+    with waiting.served_by(name) as server:
+        first, second = (opened(url(server), trusted=False) for _ in range(2))
+        begin_run(first, waiting)
+        second.click("#again")
+        until(second.locator(".test.waiting")).to_have_count(3)
+        until_there(waiting.folder / "joined")
+        (waiting.folder / "may_end").touch()
+        for page in (first, second):
+            page.wait_for_selector("#again:enabled")
+        assert not first.locator("#whose").is_visible()
+        assert second.inner_text("#whose") == "Report\nshared: the run was under way when you came"
+        assert results(first) == results(second)
+        run_again(second)
+        assert not second.locator("#whose").is_visible()
+
+
 def test_who_sees_the_verdict_only_sees_it_change(opened: Open, tmp_path: Path) -> None:
     project = Project(tmp_path, "SMOKETEST_ANONYMOUS = 'verdict'")
     project.smoke(WAITING.replace("pass", "self.assertFalse(Path('wrong').exists())"))
@@ -516,6 +539,22 @@ def test_a_run_that_is_refused_says_why_and_keeps_the_old_result(site: Site, ope
     assert "The run did not start (status 400)" in said
     assert "Unknown tag 'no-such-tag'" in said
     assert results(page) == before
+
+
+def test_who_is_refused_gets_a_page_that_says_why_and_runs_nothing(
+    opened: Open, tmp_path: Path
+) -> None:
+    project = Project(tmp_path, "SMOKETEST_ANONYMOUS = 'deny'")
+    project.smoke(WAITING)
+    with project.served_by("gunicorn") as server:
+        page = opened(url(server), trusted=False, viewport=NARROW)
+        assert header(page)[:2] == ["FAIL — no test ran"] * 2
+        assert "Send the header 'Authorization: Bearer TOKEN'" in page.inner_text("#remarks")
+        assert not page.locator("#again").is_visible()
+        assert results(page) == ""
+        assert browsers.violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not (tmp_path / "begun").exists()
 
 
 # -- a fleet
