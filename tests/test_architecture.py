@@ -32,7 +32,7 @@ ROWS = (
     "timeouts verification marks client renderers.* listing terminal progress supervision stopping",
     "testcases renderers",
     "units unloadable smoketest",
-    "discovery scheduling probes",
+    "discovery importing scheduling probes",
     "processes",
     "runner",
     "conf sharing cleansing log query waiting outputs",

@@ -14,7 +14,7 @@ import sys
 import types
 import unittest
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
@@ -38,17 +38,23 @@ from smoketest.unloadable import (
     unusable,
 )
 
+Load = Callable[[str], types.ModuleType]
+"""Imports a module by its name."""
 
-def discover(skip_apps: Collection[str] = (), probes: Sequence[Probe] = ()) -> list[Candidate]:
+
+def discover(
+    skip_apps: Collection[str] = (), probes: Sequence[Probe] = (), load: Load = import_module
+) -> list[Candidate]:
     """Return every test of the installed apps and the ``probes``, each ready to run once.
 
     Apps come in the order of ``INSTALLED_APPS``, modules by name, classes as they are
     defined, methods as unittest sorts them, probes last. A class runs once, however
     many modules import it. Classes that have the same address by accident are told
     apart by a number behind the name of all but the first: ``shop.smoke.Made-2``.
+    What ``load`` raises becomes the error of a test.
     """
     builder = _Builder()
-    return [one for find in _found(skip_apps, probes) for one in builder.candidates(find)]
+    return [one for find in _found(skip_apps, probes, load) for one in builder.candidates(find)]
 
 
 def app_labels() -> list[str]:
@@ -80,10 +86,10 @@ class _Find:
     modules: list[str] = field(default_factory=list)
 
 
-def _found(skip_apps: Collection[str], probes: Sequence[Probe]) -> list[_Find]:
+def _found(skip_apps: Collection[str], probes: Sequence[Probe], load: Load) -> list[_Find]:
     """Return what there is, each thing once, where it was first met."""
     finds: dict[object, _Find] = {}
-    for subject, app, module in _met(skip_apps):
+    for subject, app, module in _met(skip_apps, load):
         # The same foreign class, seen from two modules, is one thing that is broken.
         key = subject.address if isinstance(subject, Broken) else subject
         find = finds.setdefault(key, _Find(subject))
@@ -91,16 +97,16 @@ def _found(skip_apps: Collection[str], probes: Sequence[Probe]) -> list[_Find]:
             find.apps.append(app)
         if module not in find.modules:
             find.modules.append(module)
-    for subject in map(_probe, probes):
+    for subject in (_probe(probe, load) for probe in probes):
         finds.setdefault(subject, _Find(subject))
     return list(finds.values())
 
 
-def _met(skip_apps: Collection[str]) -> Iterator[tuple[_Subject, str, str]]:
+def _met(skip_apps: Collection[str], load: Load) -> Iterator[tuple[_Subject, str, str]]:
     """Yield what each app's smoke modules have, with the app's label and the module."""
     for config in apps.get_app_configs():
         if not any(is_named(config, word) for word in skip_apps) and _has_smoke(config):
-            for subject, module in _tree(f"{config.name}.smoke"):
+            for subject, module in _tree(f"{config.name}.smoke", load):
                 yield subject, config.label, module
 
 
@@ -110,26 +116,26 @@ def _has_smoke(config: AppConfig) -> bool:
     return module_has_submodule(config.module, "smoke")
 
 
-def _tree(name: str) -> Iterator[tuple[_Subject, str]]:
+def _tree(name: str, load: Load) -> Iterator[tuple[_Subject, str]]:
     """Yield what the module ``name`` has, then what its public submodules have."""
-    subjects, children = _opened(name)
+    subjects, children = _opened(name, load)
     for subject in subjects:
         yield subject, name
     for child in children:
-        yield from _tree(f"{name}.{child}")
+        yield from _tree(f"{name}.{child}", load)
 
 
-def _opened(name: str) -> tuple[list[_Subject], list[str]]:
+def _opened(name: str, load: Load) -> tuple[list[_Subject], list[str]]:
     """Import a module; return what it has, and the names of its submodules."""
 
-    def load() -> tuple[list[_Subject], list[str]]:
-        module = import_module(name)
+    def contents() -> tuple[list[_Subject], list[str]]:
+        module = load(name)
         return list(_subjects(module, name)), _children(module)
 
     def stand_in(error: BaseException) -> tuple[list[_Subject], list[str]]:
         return [unimportable(name, error)], []
 
-    return attempt(load, stand_in)
+    return attempt(contents, stand_in)
 
 
 def _subjects(module: types.ModuleType, name: str) -> Iterator[_Subject]:
@@ -182,15 +188,15 @@ def _method_names(cls: type[unittest.TestCase]) -> Sequence[str]:
 # -- classes that the settings name
 
 
-def _probe(probe: Probe) -> _Subject:
+def _probe(probe: Probe, load: Load) -> _Subject:
     path, attributes = (probe, None) if isinstance(probe, str) else probe
     return attempt(
-        lambda: _probe_class(path, attributes), lambda error: unloadable_probe(path, error)
+        lambda: _probe_class(path, attributes, load), lambda error: unloadable_probe(path, error)
     )
 
 
-def _probe_class(path: str, attributes: Mapping[str, Any] | None) -> _Subject:
-    cls: type[SmokeTest] = _imported(path)
+def _probe_class(path: str, attributes: Mapping[str, Any] | None, load: Load) -> _Subject:
+    cls: type[SmokeTest] = _imported(path, load)
     if not (_is_test_class(cls) and issubclass(cls, SmokeTest)):
         raise CannotLoad(f"it is {cls!r}, and no class derived from smoketest.SmokeTest")
     if attributes is None and _is_abstract(cls):
@@ -203,11 +209,11 @@ def _probe_class(path: str, attributes: Mapping[str, Any] | None) -> _Subject:
     return cls
 
 
-def _imported(path: str) -> Any:
+def _imported(path: str, load: Load) -> Any:
     module_path, _, name = path.rpartition(".")
     if not module_path:
         raise CannotLoad("it is no dotted path to a class")
-    module = import_module(module_path)
+    module = load(module_path)
     if not hasattr(module, name):
         public = [one for one in vars(module) if not one.startswith("_")]
         raise CannotLoad(f"{module_path} has no {name!r}{_hint(name, public)}")

@@ -7,10 +7,11 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from time import monotonic
 from typing import cast
 
-from . import discovery, isolation, processes, scheduling, verification
+from . import discovery, importing, isolation, processes, scheduling, verification
 from .options import Options
 from .results import Report, TestResult
 from .scheduling import Stopped
@@ -33,7 +34,10 @@ def select(selection: Selection = EVERYTHING, options: Options = DEFAULTS) -> li
 
 def _chosen(selection: Selection, options: Options) -> list[Candidate]:
     """Return what the selection means, wherever it runs."""
-    candidates = discovery.discover(options.skip_apps, options.probes)
+    load = importing.Importer(options.timeout, options.deadline).load
+    if isolation.must_run_inline():
+        load = import_module  # what it asks a database is to be seen by the caller alone
+    candidates = discovery.discover(options.skip_apps, options.probes, load)
     return selection.select(candidates, discovery.app_labels())
 
 
