@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -69,6 +69,13 @@ class EndTest(SmokeTest):
         Item.objects.create(name="committed by the driver's cursor")
         connection.connection.cursor().execute("COMMIT")
 """
+# First of all, as gunicorn's workers of that class do.
+PATCHED = """
+from gevent import monkey; monkey.patch_all()
+from django.core.management import execute_from_command_line as execute
+import sys; execute(["django", *sys.argv[1:]])
+"""
+UNDER_GEVENT = ("-c", PATCHED)
 WRITES = {"test_written", "test_awaited", "test_on_a_thread"}
 
 
@@ -141,7 +148,27 @@ def test_tests_write_and_leave_nothing_beside(
     assert outside("SELECT name FROM testapp_item") == []
 
 
-def run_beside(companion: Companion, vendor: str, folder: Path) -> dict[str, dict[str, Any]]:
+def test_under_gevent_async_tests_alone_are_refused(
+    vendor: str, outside: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("gevent")
+    if vendor == "mysql":
+        pytest.skip("mysqlclient waits in C, and gevent lets nobody else run meanwhile")
+
+    results = run_beside(Companion("gevent"), vendor, tmp_path, UNDER_GEVENT)
+
+    passed = {test for test, result in results.items() if result["outcome"] == "passed"}
+    assert passed == WRITES - {"test_awaited"}
+    assert (
+        "gevent has made greenlets of this process's threads"
+        in (results["test_awaited"]["message"])
+    )
+    assert outside("SELECT name FROM testapp_item") == []
+
+
+def run_beside(
+    companion: Companion, vendor: str, folder: Path, python: Sequence[str] = ("-m", "django")
+) -> dict[str, dict[str, Any]]:
     """The results of a run beside ``companion``, by the last part of their ids."""
     (folder / "shop").mkdir()
     (folder / "shop" / "__init__.py").touch()
@@ -152,7 +179,7 @@ def run_beside(companion: Companion, vendor: str, folder: Path) -> dict[str, dic
         "DATABASES = {'default': DATABASES['default']}\n" + dedent(companion.settings)
     )
     done = subprocess.run(
-        [sys.executable, "-m", "django", "smoketest", "shop", "--format", "json"],
+        [sys.executable, *python, "smoketest", "shop", "--format", "json"],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),

@@ -13,6 +13,8 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
+from .exceptions import CannotAwait
+
 
 class Call:
     """One call of an ``async def`` of a test.
@@ -29,7 +31,16 @@ class Call:
         """The ident of the loop's thread, once it runs."""
 
     def run(self) -> None:
-        """Wait for the end; raises what it raises."""
+        """Wait for the end; raises what it raises, and ``CannotAwait`` under gevent."""
+        if _threads_are_greenlets():
+            if inspect.iscoroutine(self._awaitable):
+                self._awaitable.close()
+            raise CannotAwait(
+                "This async test cannot run here: gevent has made greenlets of this process's"
+                " threads, so an event loop would stop every other one, the site's requests"
+                " among them. Make it a plain test, or keep it for another process: manage.py"
+                " smoketest, or a worker of another class."
+            )
         async_to_sync(self._await)()
 
     async def _await(self) -> None:
@@ -50,6 +61,11 @@ class Call:
         here = sys._current_frames().get(self.thread)
         running = _until_loop(here)
         return running or _suspended(self._awaitable)
+
+
+def _threads_are_greenlets() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("threading")
 
 
 def _until_loop(frame: FrameType | None) -> list[FrameType]:

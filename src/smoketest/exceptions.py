@@ -45,6 +45,10 @@ class CannotIsolate(SmokeTestError):
     """Tests were to run in processes of their own, and this process must not start any."""
 
 
+class CannotAwait(SmokeTestError):
+    """An ``async`` test was to run in a process that has no threads for its event loop."""
+
+
 class TimedOut(BaseException):
     """Raised inside a test that is past its limit, to end it.
 
