@@ -106,8 +106,8 @@ def run_ours(queries: int, tests: int) -> None:
     case = type("Ours", (SmokeTest,), bodies(queries))
     chosen = [case(f"test_{number}") for number in range(tests)]
     results, _ = execute(chosen, Options(parallel=1), monotonic() + 600, lambda result: None)
-    if any(result.outcome != "passed" for result in results):
-        sys.exit(f"benchmark: a test did not pass: {results[0].message}")
+    if bad := [result.message for result in results if result.outcome != "passed"]:
+        sys.exit(f"benchmark: a test did not pass: {bad[0]}")
 
 
 def run_django(queries: int) -> None:

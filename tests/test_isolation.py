@@ -209,6 +209,57 @@ def test_wait_for_a_lock_ends_at_the_lock_timeout(
     assert outside(NAMES) == [("locked",)]
 
 
+def test_kept_connection_is_the_same_for_every_test(vendor: str) -> None:
+    seen = []
+
+    def test_looks(self: SmokeTest) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            driver = connection.connection
+            seen.append((id(driver), type(driver).__mro__, type(cursor.cursor).__mro__))
+
+    passed(made(**{f"test_{number}": test_looks for number in range(5)}))
+    assert len(seen) == 5
+    assert len(set(seen)) == 1
+
+
+def test_limit_of_a_short_test_does_not_stay_for_the_next(vendor: str) -> None:
+    queries = {
+        "postgresql": "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)",
+        "mysql": "SELECT @@max_statement_time",
+        "sqlite": "PRAGMA busy_timeout",
+    }
+    seen: list[float] = []
+
+    def test_asks(self: SmokeTest) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(queries[vendor])
+            seen.append(float(cursor.fetchone()[0]))
+
+    short, long = made(test_asks=test_asks), made(test_asks=test_asks)
+    short.timeout = 0.5
+    passed(long, short, long, timeout=5)
+    first, second, third = seen
+    assert second < first
+    assert third == pytest.approx(first, rel=0.1)
+
+
+def test_limit_that_a_test_sets_itself_does_not_stay_for_the_next(sqlite: Any) -> None:
+    seen = []
+
+    def test_a_sets(self: SmokeTest) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 17")
+
+    def test_b_asks(self: SmokeTest) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout")
+            seen.append(cursor.fetchone())
+
+    passed(made(test_a_sets=test_a_sets, test_b_asks=test_b_asks))
+    assert seen == [(1000,)]
+
+
 # -- how far it reaches
 
 

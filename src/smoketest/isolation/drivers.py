@@ -78,7 +78,12 @@ def guarded_class(original: Any) -> type:
 
 @cache
 def guarded_cursor(original: Any) -> type:
-    """Return a subclass of a PostgreSQL driver's cursor class, which asks its connection first."""
+    """Return a subclass of a PostgreSQL driver's cursor class, which asks its connection first.
+
+    One that does so already is returned as it is.
+    """
+    if original.__module__ == __name__:
+        return original  # type: ignore[no-any-return]
     names = ("callproc", "copy", "execute", "executemany", "stream")
     methods = {
         name: _checking(original, name, lambda cursor: cursor.connection)

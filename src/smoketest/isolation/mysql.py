@@ -7,6 +7,7 @@ commit implicitly, such as DDL: https://mariadb.com/kb/en/xa-transactions/.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -22,6 +23,10 @@ _XAER_RMFAIL = 1399
 """What the server says to whatever would commit."""
 _XAER_NOTA = 1397
 """What it says where there is no such transaction."""
+_MULTI_STATEMENTS = 1 << 16
+"""https://mariadb.com/kb/en/connection/#capabilities: several statements in one string."""
+_STEP = 0.25
+"""Seconds."""
 _NOT_ALL_ROLLED_BACK = 1196
 """The warning of a rollback that left what was written to tables without transactions."""
 
@@ -47,6 +52,13 @@ class MySQLGuard(GuardedConnection):
     _smoke_thread_id: int
     _smoke_autocommit: bool
     """Whether the connection was in autocommit mode before."""
+    _smoke_in_force: dict[str, float]
+    """The limits that the session has; they go with the connection from test to test."""
+
+    def connect(self) -> None:
+        """Connect; the session has no limits yet."""
+        super().connect()
+        self._smoke_in_force = {}
 
     def _smoke_begin(self) -> None:
         self._smoke_xa = f"'smoketest-{os.getpid()}-{next(_numbers)}'"
@@ -61,16 +73,19 @@ class MySQLGuard(GuardedConnection):
         # session's own is closed with the session, and they go with it.
         if not self._smoke_own:
             return []
-        session = self._smoke_session
-        lock = max(1, round(session.limits.lock_timeout))
-        rest = self._smoke_remaining()
-        variables = {"innodb_lock_wait_timeout": lock, "lock_wait_timeout": lock}
+        lock = max(1, round(self._smoke_session.limits.lock_timeout))
+        # In steps, so that most tests find the limits as the test before has left them.
+        rest = math.ceil(self._smoke_remaining() / _STEP) * _STEP
+        limits = {"innodb_lock_wait_timeout": lock, "lock_wait_timeout": lock}
         if self.mysql_is_mariadb:  # type: ignore[attr-defined]
-            variables["max_statement_time"] = round(rest, 3)  # type: ignore[assignment]
-            variables["idle_transaction_timeout"] = max(1, round(rest + 0.5))
+            limits["max_statement_time"] = rest  # type: ignore[assignment]
+            limits["idle_transaction_timeout"] = max(1, round(rest + 0.5))
         else:
-            variables["max_execution_time"] = max(1, int(1000 * rest))
-        return ["SET " + ", ".join(f"{name} = {value}" for name, value in variables.items())]
+            limits["max_execution_time"] = int(1000 * rest)
+        if limits == self._smoke_in_force:
+            return []
+        self._smoke_in_force.update(limits)
+        return ["SET " + ", ".join(f"{name} = {value}" for name, value in limits.items())]
 
     def _smoke_rollback(self) -> None:
         xa = self._smoke_xa
@@ -165,23 +180,13 @@ class MySQLGuard(GuardedConnection):
 
         Return how many warnings the server has of the last one.
         """
-        with self.connection.cursor() as cursor:
-            if self._smoke_multi_statements:
-                cursor.execute("; ".join(statements))
-                while cursor.nextset():
-                    pass
-            else:
-                for statement in statements:
-                    cursor.execute(statement)
-            return _warning_count(self.connection, cursor)
-
-    @property
-    def _smoke_multi_statements(self) -> bool:
-        """PyMySQL comes without them: one round trip for each statement."""
-        from MySQLdb.constants import CLIENT
-
-        flags = getattr(self.connection, "client_flag", 0)
-        return bool(flags & CLIENT.MULTI_STATEMENTS)
+        driver = self.connection
+        if hasattr(driver, "store_result") and driver.client_flag & _MULTI_STATEMENTS:
+            return _send_at_once(driver, "; ".join(statements))
+        with driver.cursor() as cursor:  # PyMySQL: one round trip for each statement
+            for statement in statements:
+                cursor.execute(statement)
+            return _warning_count(driver, cursor)
 
     def sever(self) -> None:
         """Kill the connection at the server, over a connection of its own."""
@@ -193,6 +198,16 @@ class MySQLGuard(GuardedConnection):
                 cursor.execute(f"KILL CONNECTION {self._smoke_thread_id}")
         finally:
             killer.close()
+
+
+def _send_at_once(driver: Any, statements: str) -> int:
+    """Send ``statements`` by mysqlclient, and return the number of warnings of the last."""
+    driver.query(statements.encode())
+    driver.store_result()
+    while driver.next_result() == 0:
+        driver.store_result()
+    count: int = driver.warning_count()
+    return count
 
 
 def _warning_count(driver: Any, cursor: Any) -> int:

@@ -13,6 +13,10 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from . import drivers
 from .guard import GuardedConnection
 
+if is_psycopg3:
+    from psycopg import errors
+    from psycopg.pq import ExecStatus, PipelineStatus
+
 _REFUSAL = (
     "django-smoketest: COMMIT is refused inside a smoke test, because what the test does is "
     "rolled back at its end. Leave the end of the transaction to the test."
@@ -43,6 +47,8 @@ class PostgreSQLGuard(GuardedConnection):
     and the number may then be another's."""
     _smoke_driver_before: dict[str, Any]
     """Attributes of the driver's connection, to put back."""
+    _smoke_autocommit: bool
+    """Whether Django's connection was in autocommit mode before."""
 
     @property
     def pool(self) -> Any:
@@ -67,10 +73,13 @@ class PostgreSQLGuard(GuardedConnection):
         self._smoke_guard_driver()
         self._smoke_execute(begin)
         drivers.guard(self.connection, self)
-        self.autocommit = False
+        self._smoke_autocommit, self.autocommit = self.autocommit, False
 
     def _smoke_guard_driver(self) -> None:
-        """Set up the driver for a transaction that it has not begun itself."""
+        """Set up the driver for a transaction that it has not begun itself.
+
+        A connection of the session's own stays so until it is closed.
+        """
         driver = self.connection
         changed: dict[str, Any] = {
             "cursor_factory": drivers.guarded_cursor(driver.cursor_factory or self._smoke_cursor())
@@ -82,9 +91,11 @@ class PostgreSQLGuard(GuardedConnection):
         else:
             # psycopg2 sends nothing of its own then, neither BEGIN nor COMMIT.
             changed |= {"autocommit": True}
-        self._smoke_driver_before = {name: getattr(driver, name) for name in changed}
+        before = {name: getattr(driver, name) for name in changed}
+        self._smoke_driver_before = {} if self._smoke_own else before
         for name, value in changed.items():
-            setattr(driver, name, value)
+            if before[name] != value:
+                setattr(driver, name, value)
 
     def _smoke_cursor(self) -> type:
         cursor: type = self.Database.extensions.cursor
@@ -109,9 +120,6 @@ class PostgreSQLGuard(GuardedConnection):
             with self.connection.cursor() as cursor:
                 cursor.execute(sql)
             return
-        from psycopg import errors
-        from psycopg.pq import ExecStatus
-
         result = self.connection.pgconn.exec_(sql.encode())
         if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
             raise errors.error_from_result(result)
@@ -123,13 +131,13 @@ class PostgreSQLGuard(GuardedConnection):
             # Behind a pooler the session is the site's as well: in the same breath, so
             # that it is the same session, let go of the locks that a rollback keeps.
             self._smoke_execute("ROLLBACK; SELECT pg_advisory_unlock_all()")
-        elif is_psycopg3:
+        elif _knows_more(driver):
             driver.rollback()
         else:
             self._smoke_execute("ROLLBACK")
         for name, value in self._smoke_driver_before.items():
             setattr(driver, name, value)
-        self.autocommit = self._smoke_driver_before["autocommit"]
+        self.autocommit = self._smoke_autocommit
 
     # -- what can be verified
 
@@ -171,3 +179,10 @@ class PostgreSQLGuard(GuardedConnection):
         if held is not None:
             with suppress(OSError):
                 held.shutdown(socket.SHUT_RDWR)
+
+
+def _knows_more(driver: Any) -> bool:
+    """Whether psycopg itself must learn of a rollback: it pipes, or prepares statements."""
+    return is_psycopg3 and (
+        driver.prepare_threshold is not None or driver.pgconn.pipeline_status != PipelineStatus.OFF
+    )

@@ -30,16 +30,21 @@ class SQLiteGuard(GuardedConnection):
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return Django's own; a statement is prepared, and so authorized, each time it is run."""
-        return {**super().get_connection_params(), "cached_statements": 0}
+        parameters = {**super().get_connection_params(), "cached_statements": 0}
+        if self._smoke_own:
+            parameters["timeout"] = self._smoke_session.limits.lock_timeout
+        return parameters
 
     def _smoke_begin(self) -> None:
-        patience = min(self._smoke_session.limits.lock_timeout, self._smoke_remaining())
-        # interrupt() does not wake a statement that waits for a lock; this ends it.
-        self._smoke_set_pragmas(busy_timeout=int(1000 * patience))
+        lock_timeout, rest = self._smoke_session.limits.lock_timeout, self._smoke_remaining()
+        if rest < lock_timeout or not self._smoke_own:
+            # interrupt() does not wake a statement that waits for a lock; this ends it.
+            self._smoke_set_pragmas(busy_timeout=int(1000 * min(rest, lock_timeout)))
         if self._smoke_read_only:
             self._smoke_set_pragmas(query_only=1)
-        super()._smoke_begin()
-        self.connection.set_authorizer(_authorizer(self.connection))
+        self.connection.execute("BEGIN")
+        self.autocommit = False
+        self.connection.set_authorizer(_authorizer(self))
 
     def _smoke_set_pragmas(self, **pragmas: int) -> None:
         before = self.__dict__.setdefault("_smoke_pragmas", {})
@@ -52,8 +57,8 @@ class SQLiteGuard(GuardedConnection):
         driver.set_authorizer(None)
         if driver.in_transaction:
             driver.execute("ROLLBACK")
-        while self._smoke_pragmas:
-            name, value = self._smoke_pragmas.popitem()
+        before = self.__dict__.pop("_smoke_pragmas", {})
+        for name, value in before.items():
             driver.execute(f"PRAGMA {name} = {value}")
         self.autocommit = True
 
@@ -94,10 +99,16 @@ class SQLiteGuard(GuardedConnection):
         driver.set_authorizer(_deny)
 
 
-def _authorizer(driver: sqlite3.Connection) -> Callable[..., int]:
+def _authorizer(connection: SQLiteGuard) -> Callable[..., int]:
+    driver = connection.connection
+
     def authorize(action: int, first: str | None, second: str | None, *_: Any) -> int:
-        # INSERT OR ROLLBACK ends the transaction, and what follows would be committed at once.
-        return _authorize(action, first, second) if driver.in_transaction else _deny()
+        if not driver.in_transaction:
+            # INSERT OR ROLLBACK has ended it, and what follows would be committed at once.
+            return sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_PRAGMA and second is not None:
+            connection._smoke_changed = True  # the next test gets another connection
+        return _authorize(action, first, second)
 
     return authorize
 
