@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from smoketest.log import log_report
-from smoketest.results import Outcome, Report, TestResult
+from smoketest.results import Node, Outcome, Report, TestResult
 
 
 def logged(caplog: pytest.LogCaptureFixture, *results: TestResult) -> list[tuple[str, int, str]]:
@@ -44,6 +45,23 @@ def test_each_test_that_did_not_pass_is_a_warning_with_message_and_traceback(
             logging.INFO,
             "FAIL: 0 passed, 1 failed, 1 errored, 1 warned, 1 skipped in 1.500 s",
         ),
+    ]
+
+
+def test_a_failure_on_many_nodes_is_one_warning_that_names_or_counts_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bad = TestResult(id="a.T.bad", outcome=Outcome.FAILED, message="1 != 2")
+    nodes = tuple(Node(name=f"web-{number}") for number in range(9))
+    results = [replace(bad, node=node.name) for node in nodes[:7]]
+    results.append(replace(bad, id="a.T.worse", node="web-8"))
+    report = Report.from_results(results, selected=len(results), nodes=nodes, duration=1.5)
+    with caplog.at_level(logging.INFO, "smoketest"):
+        log_report(report)
+    assert [record.getMessage() for record in caplog.records] == [
+        "a.T.bad failed on 7 of 9 nodes: 1 != 2",
+        "a.T.worse failed on web-8: 1 != 2",
+        "FAIL: 2 of 2 tests failed, on 8 of 9 nodes in 1.500 s",
     ]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 
 from smoketest.escaping import one_line, visible
-from smoketest.results import Outcome, Report, TestResult
+from smoketest.matrix import Finding, findings
+from smoketest.results import Outcome, Report
+from smoketest.wording import headline, where
 
 logger = logging.getLogger("smoketest")
 
@@ -17,31 +19,33 @@ def log_report(report: Report) -> None:
 
     A run that somebody ended gets a WARNING of its own.
 
+    Of a fleet a failure is one WARNING, whatever number of nodes it hit.
+
     An optional test's failure is logged as well, under the word ``warned``. Nothing is
     left out, so the report has to be cleansed before.
     """
-    for result in report.results:
-        if result.outcome in _LOGGED:
-            _log_result(result)
-    counts = report.counts
+    bad = [result for result in report.results if result.outcome in _LOGGED]
+    for finding in findings(report, bad):
+        _log_finding(finding, report)
     if report.interrupted:
         logger.warning(
             "The run was interrupted before its end: %d of %d tests have a result.",
             len(report.results),
             report.selected,
         )
-    logger.info(
-        "%s: %d passed, %d failed, %d errored, %d warned, %d skipped in %.3f s",
-        report.status,
-        counts.passed,
-        counts.failed,
-        counts.errored,
-        counts.warned,
-        counts.skipped,
-        report.duration,
-    )
+    logger.info("%s: %s in %.3f s", report.status, _summary(report), report.duration)
 
 
-def _log_result(result: TestResult) -> None:
+def _summary(report: Report) -> str:
+    if report.nodes:
+        return headline(report)
+    counts = report.counts
+    words = ("passed", "failed", "errored", "warned", "skipped")
+    return ", ".join(f"{getattr(counts, word)} {word}" for word in words)
+
+
+def _log_finding(finding: Finding, report: Report) -> None:
+    result = finding.result
     said = filter(None, (visible(result.message), visible(result.traceback).rstrip("\n")))
-    logger.warning("%s %s: %s", one_line(result.id), result.label, "\n".join(said))
+    ended = " ".join(filter(None, (result.label, where(finding, report))))
+    logger.warning("%s %s: %s", one_line(result.id), ended, "\n".join(said))
