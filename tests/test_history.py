@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache, caches
+from django.core.cache.backends.base import BaseCache
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import override_settings
@@ -383,15 +384,28 @@ def test_a_broken_connection_of_the_caller_does_not_matter() -> None:
 # -- a cache that is down
 
 
-def test_a_cache_that_refuses_costs_a_warning_without_its_password(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_cache_that_refuses_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     location = f"redis://:{SECRET}@127.0.0.1:{servers.free_port()}/"
     with override_settings(
         CACHES=caches_of("django.core.cache.backends.redis.RedisCache", location)
     ):
         check_unavailable(caplog)
     assert "Connection refused" in caplog.text
+
+
+class Talkative(BaseCache):
+    """A cache whose errors name its address, with the password."""
+
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        raise ConnectionError(f"no answer from {location}")
+
+
+def test_the_warning_has_no_password(caplog: pytest.LogCaptureFixture) -> None:
+    location = f"redis://:{SECRET}@cache.example/0"
+    with override_settings(CACHES=caches_of("tests.test_history.Talkative", location)):
+        check_unavailable(caplog)
+    assert "no answer from redis://:" in caplog.text
     assert SECRET not in caplog.text
 
 

@@ -410,6 +410,17 @@ def test_run_again_makes_the_page_that_the_server_would_make(
     assert icon == page.get_attribute("link[rel=icon]", "id")
 
 
+def test_run_again_on_the_page_of_the_last_run_runs(site: Site, opened: Open) -> None:
+    opened(f"{site.url}?exclude-tag=network")
+    page = opened(f"{site.url}?exclude-tag=network&latest=1&max-age=500")
+    before = page.inner_text("#whose dd")
+    assert before.startswith("cached: the run ended")
+    assert page.locator(".strip li").count() > 0
+    run_again(page)
+    assert page.locator("#whose").is_hidden()
+    assert browsers.violations(page) == []
+
+
 WAITING = """
     from pathlib import Path
     from time import sleep

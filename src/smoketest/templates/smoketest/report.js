@@ -247,7 +247,8 @@
   const ask = async (signal) => {
     const query = new URLSearchParams(location.search);
     query.set("format", "ndjson");
-    query.delete("list");
+    // What shows tests, or the last run, instead of running any.
+    for (const name of ["list", "latest", "max-age", "role"]) query.delete(name);
     const response = await fetch(`${location.pathname}?${query}`, {
       signal, cache: "no-store", credentials: "same-origin",
       headers: { "Accept": "application/vnd.django-smoketest.progress+x-ndjson", "Cache-Control": "no-cache" },
