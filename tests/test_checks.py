@@ -1,4 +1,4 @@
-"""System checks: each finds its hazard, says what to do, and connects to nothing."""
+"""System checks: each finds its hazard, and says what to do; but one, they connect to nothing."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from django.test import override_settings
 from smoketest import checks
 from smoketest.checks import CHECKS, Check
 from smoketest.conf import SETTINGS
+from tests.conftest import Databases, Outside
 
 TOKEN = "a-token-0123456789"
 
@@ -264,3 +265,31 @@ def test_a_database_that_cannot_even_be_made_is_left_to_djangos_own_checks(
     wrong = {**connections.settings["other"], "ENGINE": "no.such.engine"}
     monkeypatch.setitem(connections.settings, "third", wrong)
     assert checks.check_databases() == []
+
+
+# -- what only the database knows
+
+
+def look_into(*aliases: str) -> list[CheckMessage]:
+    return [
+        message
+        for message in django_checks.run_checks(databases=aliases)
+        if message.id == checks.TABLES_WITHOUT_TRANSACTIONS.id
+    ]
+
+
+def test_tables_without_transactions_are_named_where_databases_are_looked_into(
+    mysql: Databases, outside: Outside
+) -> None:
+    for number in range(6):
+        engine = "Aria TRANSACTIONAL=0" if number else "MyISAM"
+        outside(f"CREATE TABLE leftover_{number} (id integer) ENGINE={engine}")
+    assert django_checks.run_checks() == []
+    [message] = look_into("default", "other")
+    assert "'default'" in message.msg
+    assert "(leftover_0: MyISAM, leftover_1: Aria, " in message.msg
+    assert "and 1 more)" in message.msg
+
+
+def test_database_with_transactions_in_every_table_is_not_warned_of(vendor: str) -> None:
+    assert look_into("default", "other") == []

@@ -1,6 +1,7 @@
 """The system checks: one for each setting, and one for each hazard that can be known.
 
-No check connects to a database. :data:`CHECKS` has all of them, for the reference.
+No check connects to a database, except that of tables, which runs where Django is told
+to look into them (``--database``). :data:`CHECKS` has all of them, for the reference.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from django.utils.module_loading import import_string
 from smoketest import conf
 from smoketest.conf import SETTINGS, Setting, settings
 from smoketest.discovery import app_labels, is_named
+from smoketest.isolation.mysql import tables_without_transactions
 from smoketest.testcases import SmokeTest
 
 DOCUMENTATION = "https://django-smoketest.readthedocs.io/en/stable/reference/checks.html"
@@ -34,6 +36,9 @@ SHORTEST_TOKEN = 16
 
 POOL_SIZE = 4
 """Connections in a pool of psycopg's when nothing else is said."""
+
+_MOST_TABLES = 5
+"""Tables that a message names."""
 
 SUPPORTED_VENDORS = ("postgresql", "mysql", "sqlite")
 
@@ -170,6 +175,14 @@ UNKNOWN_PERMISSION = Check(
     "label {label!r}, so only superusers have it.{near}",
     hint="Write it as 'app_label.codename'.",
 )
+TABLES_WITHOUT_TRANSACTIONS = Check(
+    id="smoketest.W009",
+    level=checks.WARNING,
+    sentence="Tables of the database {alias!r} are of an engine without transactions ({tables}), "
+    "so nothing would undo what is written to them. A smoke test that does is refused, except "
+    "where a trigger or a procedure does it.",
+    hint="Convert them (ALTER TABLE … ENGINE=InnoDB), or keep tests that write away from them.",
+)
 
 CHECKS: tuple[Check, ...] = (
     *SETTING_CHECKS.values(),
@@ -186,6 +199,7 @@ CHECKS: tuple[Check, ...] = (
     MORE_THAN_POOL,
     UNSUPPORTED_DATABASE,
     UNKNOWN_PERMISSION,
+    TABLES_WITHOUT_TRANSACTIONS,
 )
 """Every check, in the order of the reference."""
 
@@ -195,6 +209,7 @@ def register() -> None:
     checks.register(check_settings)
     checks.register(check_together)
     checks.register(check_databases)
+    checks.register(check_tables, checks.Tags.database)
 
 
 def check_settings(
@@ -226,6 +241,33 @@ def check_databases(
         found += _without_rollback(wrapper)
         found += _smaller_pool(wrapper)
     return found
+
+
+def check_tables(
+    *,
+    app_configs: Sequence[AppConfig] | None = None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """Ask those of the ``databases`` that may have tables without transactions for them.
+
+    Django calls it with what ``manage.py check --database`` and ``migrate`` name.
+    """
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        if connections[alias].vendor == "mysql":
+            found += _without_transactions(alias)
+    return found
+
+
+def _without_transactions(alias: str) -> Iterator[CheckMessage]:
+    with connections[alias].cursor() as cursor:
+        tables = tables_without_transactions(cursor)
+    if tables:
+        shown = [f"{name}: {engine}" for name, engine in sorted(tables.items())[:_MOST_TABLES]]
+        if len(tables) > _MOST_TABLES:
+            shown.append(f"and {len(tables) - _MOST_TABLES} more")
+        yield TABLES_WITHOUT_TRANSACTIONS.message(alias=alias, tables=", ".join(shown))
 
 
 def _unusable() -> Iterator[CheckMessage]:

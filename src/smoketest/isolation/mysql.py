@@ -45,6 +45,15 @@ _TABLES_WITHOUT_TRANSACTIONS = """
 """
 
 
+def tables_without_transactions(cursor: Any) -> dict[str, str]:
+    """Return the names of such tables of the cursor's database, in lower case, with their engines.
+
+    A view of them is none of them.
+    """
+    cursor.execute(_TABLES_WITHOUT_TRANSACTIONS)
+    return {name.lower(): engine for name, engine in cursor.fetchall()}
+
+
 class MySQLGuard(GuardedConnection):
     """Begin, limits and the lock against commits go to the server in one round trip."""
 
@@ -166,8 +175,7 @@ class MySQLGuard(GuardedConnection):
         facts = self._smoke_session.facts
         if self.alias not in facts:
             with self.connection.cursor() as cursor:
-                cursor.execute(_TABLES_WITHOUT_TRANSACTIONS)
-                facts[self.alias] = {name.lower(): engine for name, engine in cursor.fetchall()}
+                facts[self.alias] = tables_without_transactions(cursor)
         tables: dict[str, str] = facts[self.alias]
         return tables
 
