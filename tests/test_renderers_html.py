@@ -250,6 +250,7 @@ def test_a_run_that_found_nothing_shows_how_to_write_the_first_test() -> None:
     [code] = re.findall(r"(?s)<pre>(.*?)</pre>", shown(html))
     compile(code.replace("&quot;", '"'), "smoke.py", "exec")
     assert "Write the first smoke test" not in rendered("html")
+    assert "Write the first smoke test" not in rendered("html", replace(NOTHING, elsewhere=3))
     skipped = rendered("html", report(result("a", Outcome.SKIPPED)))
     assert "Write the first smoke test" not in skipped
 

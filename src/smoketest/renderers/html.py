@@ -129,7 +129,7 @@ def _findings(report: Report) -> dict[str, Any]:
         "total": sum(section["size"] for section in sections),
         "fleet": _fleet(report, every),
         "history": strip(report.recent),
-        "nothing": not report.results and not report.selected,
+        "nothing": not report.results and not report.selected and not report.elsewhere,
     }
 
 
