@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -266,7 +267,13 @@ def test_an_older_pass_does_not_stand_in_for_a_report_that_is_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"no zlib", "text", None, 5, {"a": 1}, b"x\x9c\xabV\x02\x00\x00\xa1\x00_"]
+    "value",
+    [
+        *(b"", "text", None, 5, {"a": 1}, ()),
+        *((1.0, b"no zlib"), (1.0, zlib.compress(b"{}")), (1.0, zlib.compress(b"[1]"))),
+        *((1.0, zlib.compress(b"text")), ("1", b""), json.dumps({"passed": True}), "[]", "5"),
+    ],
+    ids=repr,
 )
 def test_what_nobody_can_read_is_as_if_it_was_not_there(value: object) -> None:
     history.record(report(), ALL)

@@ -76,10 +76,12 @@ def record(report: Report, selection: Selection) -> None:
 def _write(cache: Any, size: int, report: Report, selection: Selection) -> None:
     place = _place(selection, report.role)
     number = _next_number(cache, f"{place}.number")
-    whole = json.dumps(replace(report, recent=()).to_dict()).encode()
-    cache.set(f"{place}.report.{number % REPORTS}", zlib.compress(whole), KEPT_FOR)
-    entry = json.dumps(report.as_past().to_dict())
-    cache.set(f"{place}.entry.{number % size}", entry, KEPT_FOR)
+    past = report.as_past()
+    whole = zlib.compress(json.dumps(replace(report, recent=()).to_dict()).encode())
+    # With its time outside, so that of several the newest alone has to be unpacked.
+    stamped = (past.ended_at.timestamp(), whole)
+    cache.set(f"{place}.report.{number % REPORTS}", stamped, KEPT_FOR)
+    cache.set(f"{place}.entry.{number % size}", json.dumps(past.to_dict()), KEPT_FOR)
 
 
 def _next_number(cache: Any, key: str) -> int:
@@ -122,7 +124,7 @@ def latest(selection: Selection, role: str, max_age: float = MAX_AGE) -> Report:
             "Set it to a number, or ask without latest."
         )
     try:
-        past, reports = _with_cache(
+        past, packed = _with_cache(
             lambda cache: _read(cache, size, selection, role, reports=REPORTS)
         )
     except Exception as error:
@@ -130,11 +132,12 @@ def latest(selection: Selection, role: str, max_age: float = MAX_AGE) -> Report:
             "The last run is not known, because the cache that SMOKETEST_HISTORY_CACHE names "
             "could not be read; the log has the reason. Repair it, or ask without latest."
         ) from error
-    return _judged(replace(_newest(reports, past), recent=past), max_age)
+    newest = next(filter(None, map(_report, packed)), None)
+    return _judged(replace(_last(newest, past), recent=past), max_age)
 
 
-def _newest(reports: Sequence[Report], past: Sequence[Past]) -> Report:
-    newest = max(reports, key=lambda report: report.as_past().ended_at, default=None)
+def _last(newest: Report | None, past: Sequence[Past]) -> Report:
+    """Return ``newest`` if it is the report of the last of the ``past`` runs."""
     if newest is None and not past:
         raise NothingKnown(
             "The last run is not known: none with this selection, in a process with this role, "
@@ -205,14 +208,22 @@ def _span(seconds: float) -> str:
 
 def _read(
     cache: Any, size: int, selection: Selection, role: str, *, reports: int = 0
-) -> tuple[tuple[Past, ...], list[Report]]:
-    """Return the last runs, the oldest first, and the reports of some; in one request."""
+) -> tuple[tuple[Past, ...], list[bytes]]:
+    """Return the last runs, the oldest first, and some packed reports, the newest first."""
     places = _covering(selection, role)
     keys = [*_keys(places, "entry", size), *_keys(places, "report", reports)]
     found = cache.get_many(keys)
     past = filter(None, (_entry(value) for key, value in found.items() if ".entry." in key))
-    whole = filter(None, (_report(value) for key, value in found.items() if ".report." in key))
-    return tuple(sorted(past, key=lambda one: one.ended_at)[-size:]), list(whole)
+    stamped = sorted(_stamped(value for key, value in found.items() if ".report." in key))
+    packed = [whole for _, whole in reversed(stamped)]
+    return tuple(sorted(past, key=lambda one: one.ended_at)[-size:]), packed
+
+
+def _stamped(values: Iterable[object]) -> Iterator[tuple[float, bytes]]:
+    for value in values:
+        match value:
+            case (float() as ended, bytes() as whole):
+                yield ended, whole
 
 
 def _place(selection: Selection, role: str) -> str:
@@ -234,8 +245,8 @@ def _entry(value: object) -> Past | None:
     return _readable(lambda: Past.from_dict(json.loads(value)))  # type: ignore[arg-type]
 
 
-def _report(value: object) -> Report | None:
-    return _readable(lambda: Report.from_dict(json.loads(zlib.decompress(value))))  # type: ignore[arg-type]
+def _report(packed: bytes) -> Report | None:
+    return _readable(lambda: Report.from_dict(json.loads(zlib.decompress(packed))))
 
 
 def _readable(read: Callable[[], T]) -> T | None:
