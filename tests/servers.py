@@ -113,6 +113,26 @@ def mariadb(*options: str) -> Iterator[Server]:
 
 
 @contextmanager
+def pgbouncer(server: Server) -> Iterator[Server]:
+    """PgBouncer in front of `server`, with one session to each database. Raises Unavailable.
+
+    It pools by transactions: the next transaction gets the session, whoever's it is.
+    """
+    [binary] = _find("PgBouncer", "pgbouncer", "pgbouncer")
+    with _folder() as folder:
+        port, users, configuration = free_port(), folder / "users", folder / "pgbouncer.ini"
+        users.write_text(f'"{server.user}" "{server.password}"\n')
+        configuration.write_text(
+            f"[databases]\n* = host={server.host} port={server.port}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {users}\n"
+            "pool_mode = transaction\ndefault_pool_size = 1\n"
+        )
+        with process([binary, configuration], folder / "log", "process up", "KILL"):
+            yield Server("127.0.0.1", port, server.user, server.password)
+
+
+@contextmanager
 def redis() -> Iterator[Server]:
     """A Redis server with a password, for as long as the block lasts. Raises Unavailable."""
     if "SMOKETEST_TEST_REDIS" in os.environ:
