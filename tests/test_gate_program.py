@@ -233,4 +233,4 @@ def test_the_gate_runs_beside_the_main_thread_too(capsys: Capture, one: Scripted
 
 
 def test_what_the_deadline_leaves_is_more_than_a_node_takes() -> None:
-    assert options.DEADLINE > float(str(conf.Settings.deadline.default))
+    assert float(str(conf.Settings.deadline.default)) < options.DEADLINE

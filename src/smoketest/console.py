@@ -70,7 +70,7 @@ def write_lines(lines: Iterable[str], stream: OutputWrapper) -> None:
 
 
 def exit_now(status: int) -> NoReturn:
-    """End the process though a thread still runs that nobody waits for.
+    """End the process at once, though a thread still runs that nobody waits for.
 
     Python waits at its end for some threads, and for those of a ``ThreadPoolExecutor``
     even if they are daemons

@@ -11,9 +11,10 @@ own, beside those of the tests. So every format shows it, and none has to judge:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from .matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
@@ -87,8 +88,17 @@ class Judged:
         return all(node.passed or node.optional for node in self.nodes)
 
 
-def merge(answers: Iterable[Answer], expectation: Expectation = ANYTHING, **values: Any) -> Report:
+def merge(
+    answers: Iterable[Answer],
+    expectation: Expectation = ANYTHING,
+    *,
+    judged_before: Mapping[str, Judged] = MappingProxyType({}),
+    **values: Any,
+) -> Report:
     """Return the report of the fleet; ``values`` are further fields of :class:`Report`.
+
+    ``judged_before`` has by the name of the node what :func:`judge` returned for its answer,
+    where there was time for that as it came.
 
     Its results are what is to be said of the fleet as a whole, then those of each node in
     the order of ``answers``; absent nodes come last. Its release is that of the nodes, where
@@ -97,7 +107,7 @@ def merge(answers: Iterable[Answer], expectation: Expectation = ANYTHING, **valu
     """
     answers = list(_named_apart(answers))
     answers += list(_absent(answers, expectation))
-    judged = [judge(answer, expectation) for answer in answers]
+    judged = [judged_before.get(answer.node) or judge(answer, expectation) for answer in answers]
     if _enough(judged, expectation):
         judged = [_spare(one) for one in judged]
     nodes = tuple(node for one in judged for node in one.nodes)

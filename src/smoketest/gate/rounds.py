@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
 from smoketest import fleet
-from smoketest.fleet import Answer, Expectation
+from smoketest.fleet import Answer, Expectation, Judged
 from smoketest.gate.addresses import Address, resolved
 from smoketest.gate.asking import Asker, Reply
 from smoketest.results import Report
@@ -53,6 +54,8 @@ class Rounds:
     on_answer: Callable[[Answer], None] = _nothing
     _answers: dict[str, Answer] = field(default_factory=dict)
     """The last answer of each node."""
+    _judged: dict[str, Judged] = field(default_factory=dict)
+    """What it is worth; found as it comes, so that little is left for after the deadline."""
     _present: list[Address] = field(default_factory=list)
     _misunderstood: set[str] = field(default_factory=set)
 
@@ -110,17 +113,23 @@ class Rounds:
         if before is not None and before.report is not None and answer.report is not None:
             answer = replace(answer, report=fleet.retried(answer.report, before.report))
         self._answers[name] = answer
+        self._judged[name] = fleet.judge(answer, self.expectation)
         (self._misunderstood.add if reply.misunderstood else self._misunderstood.discard)(name)
         self.on_answer(answer)
 
     def _passed(self, name: str) -> bool:
-        answer = self._answers.get(name)
-        return answer is not None and fleet.judge(answer, self.expectation).passed
+        return name in self._judged and self._judged[name].passed
 
-    def _report(self, **values: object) -> Report:
+    def _report(self, **values: Any) -> Report:
         answers = [
             self._answers.get(address.name)
             or Answer(node=address.name, problem=INTERRUPTED, cut_off=True)
             for address in self._present or self.addresses
         ]
-        return fleet.merge(answers, self.expectation, deadline=self.patience.deadline, **values)
+        return fleet.merge(
+            answers,
+            self.expectation,
+            judged_before=self._judged,
+            deadline=self.patience.deadline,
+            **values,
+        )
