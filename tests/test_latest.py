@@ -21,7 +21,7 @@ from smoketest.results import Outcome, Report, TestResult
 from smoketest.selection import Selection
 from tests.conftest import MakeApp
 from tests.projects import Project
-from tests.test_history import caches_of, locmem
+from tests.test_history import caches_of, files, locmem
 
 ALL = Selection()
 TOKEN = "a-token-0123456789"
@@ -236,6 +236,27 @@ def test_the_command_says_the_same_where_the_cache_is_down(tmp_path: Path) -> No
     assert done.returncode == 1
     assert done.stdout.startswith("FAIL\ntest classes: 1\ntests run: 2\n")
     assert "The history of the smoke tests is not available" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_a_server_answers_with_what_the_command_ran(tmp_path: Path, server: str) -> None:
+    settings = f"""
+        SMOKETEST_ANONYMOUS = "details"
+        CACHES = {files(tmp_path)!r}
+    """
+    project = Project(tmp_path, settings)
+    project.smoke(SMOKE.replace("self.fail", "str"))
+    with project.served_by(server) as served:
+        status, text = served.get("/smoketest/?latest=1")
+        assert (status, text.splitlines()[0]) == (503, "FAIL")
+        assert project.command().returncode == 0
+        status, text = served.get("/smoketest/?latest=1&format=json")
+        report = json.loads(text)
+        assert (status, report["status"], report["cached"]) == (200, "PASS", True)
+        assert report["tests_passed"] == 2
+        assert "role" not in report
+        assert report["pid"] not in served.workers()
 
 
 # -- periodically
