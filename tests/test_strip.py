@@ -113,3 +113,9 @@ def test_a_summary_has_neither_releases_nor_nodes() -> None:
 def test_a_verdict_has_no_history() -> None:
     html = page(runs("PF"), Detail.VERDICT)
     assert "Recent runs" not in html
+
+
+def test_a_single_run_has_no_strip_for_the_page_tells_of_it() -> None:
+    assert strip(runs("F")) == {}
+    assert "Recent runs" not in page(runs("F"))
+    assert "Recent runs" in page(runs("PF"))

@@ -15,8 +15,11 @@ _SIGNS = {"passed": "✓", "failed": "✕", "skipped": "?"}
 
 
 def strip(recent: Sequence[Past]) -> dict[str, Any]:
-    """Return what ``history.html`` shows of ``recent`` runs, the oldest first."""
-    if not recent:
+    """Return what ``history.html`` shows of ``recent`` runs, the oldest first.
+
+    One run, of which the page itself tells, has nothing before it to be shown.
+    """
+    if len(recent) < 2:
         return {}
     runs = [_run(past, new) for past, new in zip(recent, new_releases(recent), strict=True)]
     cells = [_cells(past) for past in recent]
