@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from smoketest import checks, conf, renderers
+from smoketest.gate.options import parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,6 +110,15 @@ class Command(SphinxDirective):
         return [nodes.literal_block(text, text, language="text")]
 
 
+class Gate(SphinxDirective):
+    """What ``python -m smoketest --help`` prints."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return it as one literal block."""
+        text = parser().format_help()
+        return [nodes.literal_block(text, text, language="text")]
+
+
 def bullets(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
@@ -120,4 +130,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("smoketest-checks", Checks)
     app.add_directive("smoketest-command", Command)
     app.add_directive("smoketest-formats", Formats)
+    app.add_directive("smoketest-gate", Gate)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
