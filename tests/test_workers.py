@@ -237,6 +237,90 @@ def _flat(value: Any) -> list[Any]:
     return [value]
 
 
+@pytest.fixture
+def shop(redis_server: Server, tmp_path: Path) -> Iterator[Site]:
+    """A site on Redis, with a result backend."""
+    with made(redis_server, redis_server, tmp_path, "backend", "direct") as site:
+        yield site
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_run_leaves_no_thread_and_no_connection_in_the_process_of_a_pool(
+    shop: Site, pool: str
+) -> None:
+    with shop.started(one={"pool": pool}):
+        shop.ask()  # what Celery itself opens at its first use
+        before = shop.project.left_open(shop.app, "one@kettle")
+        assert shop.ask().passed
+        after = shop.project.left_open(shop.app, "one@kettle")
+    assert after == before
+    assert after["databases"] == []
+
+
+@pytest.mark.slow
+def test_hard_limit_of_celery_ends_what_no_deadline_does(shop: Site) -> None:
+    """A test that holds the interpreter lock: its process is killed, and another one made."""
+    shop.project.smoke(
+        """
+        import os
+        import re
+
+        from smoketest import SmokeTest
+
+        class KettleTest(SmokeTest):
+            def test_boils(self):
+                pass
+
+            def test_whistles(self):
+                if os.environ["NODE"] == "stubborn@kettle":
+                    re.match("(a+)+$", "a" * 50 + "b")
+        """
+    )
+    with shop.started(stubborn={}, well={}) as nodes:
+        report = shop.ask(5.0)
+        nodes["stubborn"].wait_for("Hard time limit")
+        again = workers.ask(Selection(patterns=("boils",)), conf.options(deadline=15.0))
+    assert outcomes(report)[("well", WHISTLES)] == "passed"
+    assert problem(report, "stubborn").startswith("The worker is busy:")
+    assert outcomes(again) == {("stubborn", BOILS): "passed", ("well", BOILS): "passed"}
+
+
+@pytest.mark.slow
+def test_two_workers_of_one_name_are_said_to_be(shop: Site) -> None:
+    with (
+        shop.project.worker("twin@kettle", pool="threads") as one,
+        shop.project.worker("twin@kettle", pool="threads", log="other") as other,
+    ):
+        one.wait_for(" ready.")
+        other.wait_for(" ready.")
+        before = shop.contents()
+        report = shop.ask(5.0)
+        after = shop.contents()
+    [result] = report.results
+    assert result.message.startswith("Several workers have this name")
+    assert after == before
+
+
+@pytest.mark.slow
+def test_two_who_ask_at_once_both_get_their_answers(site: Site) -> None:
+    reports: list[Report] = []
+    with site.started(one={"concurrency": 2}, two={"pool": "threads", "concurrency": 2}):
+        site.app.control.ping(timeout=0.5)  # what Celery itself makes at its first use
+        before = site.contents()
+        threads = [
+            threading.Thread(target=lambda: reports.extend(site.ask() for _ in range(3)))
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        after = site.contents()
+    assert [(report.passed, len(report.results)) for report in reports] == [(True, 4)] * 6
+    assert after == before
+
+
 def down(port: int, scheme: str) -> str:
     """The address of a broker that is not there."""
     return f"{scheme}://guest:hunter2@127.0.0.1:{port}//"

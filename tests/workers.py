@@ -6,6 +6,7 @@ as Celery's documentation has it, so every process of the project has the same.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 from tests.projects import REPOSITORY, Project
 from tests.servers import _setpriv, _wait_until_up
@@ -34,6 +36,23 @@ _APPLICATION = """
         # It says that it has begun, and goes on when it is told to; both by pipes.
         open(f"{folder}/begun", "w").close()
         open(f"{folder}/end").close()
+
+
+    @app.task(name="open", ignore_result=True)
+    def open_now(file):
+        # Tells what threads and sockets this process has, and which databases it is at.
+        import json
+        import threading
+        import psutil
+        from django.db import connections
+
+        found = {
+            "threads": sorted(one.name for one in threading.enumerate()),
+            "sockets": sorted(str(one.raddr) for one in psutil.Process().net_connections()),
+            "databases": [c.alias for c in connections.all() if c.connection is not None],
+        }
+        with open(file, "w") as pipe:
+            json.dump(found, pipe)
 """
 
 
@@ -49,11 +68,15 @@ class CeleryProject(Project):
             import os
             from pathlib import Path
 
+            from django.db import connection
+
             from smoketest import SmokeTest
 
             class KettleTest(SmokeTest):
                 def test_boils(self):
-                    """Water boils."""
+                    """Water boils, with a thread and a cursor."""
+                    with connection.cursor() as cursor:
+                        cursor.execute("SELECT 1")
 
                 def test_whistles(self):
                     """It is heard, except on the node that waits to be killed."""
@@ -62,7 +85,7 @@ class CeleryProject(Project):
                         open(Path(__file__).parent.parent / "end").close()
             '''
         )
-        for pipe in ("begun", "end"):
+        for pipe in ("begun", "end", "open"):
             os.mkfifo(folder / pipe)
 
     @contextmanager
@@ -80,21 +103,32 @@ class CeleryProject(Project):
         """Return when the task ``busy``, or the test on the node to be killed, has begun."""
         (self.folder / "begun").read_text()
 
+    def left_open(self, app: Any, node: str) -> Any:
+        """What the process of that node has open, whose pool is of one."""
+        app.send_task("open", [str(self.folder / "open")], queue=node, ignore_result=True)
+        return json.loads((self.folder / "open").read_text())
+
     def end(self) -> None:
         """Let it end."""
         (self.folder / "end").write_text("")
 
     @contextmanager
     def worker(
-        self, node: str, *, pool: str = "prefork", concurrency: int = 1, old: bool = False
+        self,
+        node: str,
+        *,
+        pool: str = "prefork",
+        concurrency: int = 1,
+        old: bool = False,
+        log: str = "",
     ) -> Iterator[Worker]:
         """A worker of that name until the block ends; it is up when its log says `` ready.``."""
         words = ["-m", "celery", "-A", "project_celery", "worker", "-P", pool, "-n", node]
         words += ["-c", str(concurrency), "-l", "INFO", "--without-gossip", "--without-mingle"]
         words += ["-Q", node]
-        log = self.folder / f"{node}.log"
+        file = self.folder / f"{log or node}.log"
         environment = self.environment() | {"NODE": node} | ({"OLD_RELEASE": "1"} if old else {})
-        with log.open("wb") as output:
+        with file.open("wb") as output:
             process = subprocess.Popen(
                 [*_setpriv("KILL", as_nobody=False), sys.executable, "-W", "ignore", *words],
                 env=environment,
@@ -104,7 +138,7 @@ class CeleryProject(Project):
                 stderr=output,
                 start_new_session=True,
             )
-        worker = Worker(process, log)
+        worker = Worker(process, file)
         try:
             yield worker
         finally:

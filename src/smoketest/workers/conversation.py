@@ -28,10 +28,8 @@ POLL = 0.02
 """Seconds between two looks for answers, and as much more for each 20 that are missing."""
 RENEW = 2.0
 """Seconds until a worker is told once more to listen; then twice as long, and so on."""
-GRACE = 0.5
-"""Seconds by which Celery's soft limit is behind the run's own."""
 HARD_GRACE = 2.0
-"""And the hard one, which ends the process: with the pool prefork only."""
+"""Seconds by which Celery's hard limit is behind the soft one: with the pool prefork only."""
 
 
 @dataclass
@@ -105,6 +103,8 @@ class Conversation:
         self._sent[node] = self._waiting[node] = id = str(uuid4())
         self._listening.add(node)
         limits = self.question["limits"] | {"deadline": seconds}
+        # Where even the run's own deadline does not hold, there is still time to say so.
+        soft = seconds + self.pace.way_back / 2
         self.broker.send(
             node,
             self.task,
@@ -117,8 +117,8 @@ class Conversation:
                 "letterbox": self.letterbox.name,
             },
             expires=seconds,
-            soft_time_limit=seconds + GRACE,
-            time_limit=seconds + GRACE + HARD_GRACE,
+            soft_time_limit=soft,
+            time_limit=soft + HARD_GRACE,
         )
 
     def _listen(self) -> None:
