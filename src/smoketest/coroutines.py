@@ -11,17 +11,15 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from asgiref.sync import async_to_sync
-
+from . import loops
 from .exceptions import CannotAwait
 
 
 class Call:
     """One call of an ``async def`` of a test.
 
-    The event loop runs on a thread of its own; what the coroutine does by
-    ``sync_to_async``, the ORM for one, happens on the test's thread meanwhile, and
-    so inside its transaction.
+    What the coroutine does by ``sync_to_async``, the ORM for one, happens on the test's
+    thread, and so inside its transaction; the event loop goes on elsewhere meanwhile.
     """
 
     def __init__(self, awaitable: Awaitable[Any]) -> None:
@@ -41,12 +39,15 @@ class Call:
                 " among them. Make it a plain test, or keep it for another process: manage.py"
                 " smoketest, or a worker of another class."
             )
-        async_to_sync(self._await)()
+        loops.run(self._await, self._note_thread)
 
     async def _await(self) -> None:
         self._task = asyncio.current_task()
-        self.thread = threading.get_ident()
+        self._note_thread()
         await self._awaitable
+
+    def _note_thread(self) -> None:
+        self.thread = threading.get_ident()
 
     def cancel(self) -> None:
         """Cancel it, from any thread; does nothing if it has ended."""

@@ -30,7 +30,10 @@ _GROUP_DEPTH = 10
 _MACHINERY = frozenset({"asgiref", "asyncio", "concurrent", "threading", "unittest"})
 """Packages whose frames stand between the runner and a test."""
 _ENGINE = frozenset(
-    {f"{__package__}.{name}" for name in ("coroutines", "scheduling", "testcases", "units")}
+    {
+        f"{__package__}.{name}"
+        for name in ("coroutines", "loops", "scheduling", "testcases", "units")
+    }
 )
 """Our own modules of that kind; a ready-made test is no machinery."""
 
