@@ -14,8 +14,10 @@ documentation of them.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import json
+import os
 import pickle
 import sqlite3
 import subprocess
@@ -1172,6 +1174,50 @@ def driver_queries(test: SmokeTest) -> None:
     driver().query("COMMIT")
 
 
+@escape(
+    "the driver's `select_db()`, `row_factory`, `cursor_factory`: the next test has its own",
+    every=UNDONE,
+)
+def driver_is_set_up_otherwise(test: SmokeTest) -> None:
+    conn = driver()
+    if connection.vendor == "mysql":
+        conn.select_db(connections["other"].settings_dict["NAME"])
+    else:
+        conn.row_factory = lambda *args: lambda values: "passing"
+    if connection.vendor == "postgresql":
+        conn.cursor_factory = type(conn.cursor())
+    driver_sql(INSERT)
+
+
+@escape(
+    "a cursor that it makes itself, `psycopg.Cursor(conn)`, with `COMMIT`",
+    postgresql=BY_POSTGRESQL,
+)
+def driver_has_another_cursor(test: SmokeTest) -> None:
+    driver_sql(INSERT)
+    connection.Database.Cursor(driver()).execute("COMMIT")
+
+
+@escape("a connection to a database that it adds to `connections` itself", every=UNDONE)
+def adds_an_alias(test: SmokeTest) -> None:
+    connections.settings["added"] = connections.settings["default"]
+    try:
+        Item.objects.using("added").create(name="escaped")
+    finally:
+        del connections.settings["added"]
+
+
+@escape("`os.fork()`, and writes in the child", postgresql=UNDONE, mysql=UNDONE)
+def forks(test: SmokeTest) -> None:
+    insert()
+    child = os.fork()
+    if not child:
+        with suppress(BaseException):
+            Item.objects.create(name="escaped by the child")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
 @escape("sqlite3's `executescript()`, which commits first", sqlite=BY_SQLITE)
 def driver_executes_a_script(test: SmokeTest) -> None:
     insert()
@@ -1308,6 +1354,29 @@ async def goes_to_any_thread(test: SmokeTest) -> None:
     await sync_to_async(insert, thread_sensitive=False)()
 
 
+@escape("a coroutine for a loop of the site's, in another thread", every=UNDONE)
+def gives_a_coroutine_to_another_loop(test: SmokeTest) -> None:
+    loop = asyncio.new_event_loop()
+    thread = original_thread(loop.run_forever)
+
+    async def write() -> None:
+        await Item.objects.acreate(name="escaped")
+
+    try:
+        asyncio.run_coroutine_threadsafe(write(), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def original_thread(target: Callable[[], Any]) -> threading.Thread:
+    """Start a thread that does not belong to the test, as one of the site's."""
+    thread = threading.Thread(target=target)
+    contextvars.Context().run(thread.start)
+    return thread
+
+
 @escape("lends its connection to a thread (`inc_thread_sharing()`)", every=UNDONE)
 def lends_its_connection(test: SmokeTest) -> None:
     lent = connections["default"]
@@ -1366,6 +1435,27 @@ def end_by_xa(conn: Any, statement: str) -> None:
     xa = connections["default"]._smoke_xa  # type: ignore[attr-defined]
     c_connection.query(conn, f"XA END {xa}".encode())
     c_connection.query(conn, statement.format(xa).encode())
+
+
+@escape(
+    "`ROLLBACK; BEGIN; INSERT …; COMMIT` as one string by libpq's own `exec`: the test errors",
+    postgresql=Expected("escapes", "ended its transaction"),
+)
+def driver_speaks_the_protocol_at_length(test: SmokeTest) -> None:
+    driver().pgconn.exec_(f"ROLLBACK; BEGIN; {INSERT}; COMMIT".encode())
+
+
+@escape(
+    "work that it hands over to a thread of the site's by a queue, or a thread by "
+    "`_thread.start_new_thread()`",
+    every=ESCAPES,
+)
+def uses_a_thread_that_is_not_its_own(test: SmokeTest) -> None:
+    def write() -> None:
+        insert()
+        connection.close()
+
+    original_thread(write).join()
 
 
 @escape("another program that writes", every=ESCAPES)

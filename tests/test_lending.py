@@ -115,6 +115,17 @@ def test_closed_connection_makes_room() -> None:
     assert borrow(connections, "b", "default") is None
 
 
+def test_database_that_was_not_there_at_the_start_is_lent_once() -> None:
+    connections = lender(most=4)
+    assert borrow(connections, "a", "new") is None
+    with pytest.raises(TimeoutError):
+        borrow(connections, "b", "new")
+    kept = Kept(Driver(), {})
+    connections.give_back("a", "new", kept)
+    assert borrow(connections, "b", "new") is kept
+    assert borrow(connections, "c", "default", ["default"]) is None
+
+
 def test_second_give_back_changes_nothing() -> None:
     """A test that was let go may give back what was taken from it already."""
     connections = lender()

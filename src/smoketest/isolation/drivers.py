@@ -32,6 +32,9 @@ _REFUSED = (
     "tpc_rollback",
 )
 
+# And methods that change the session for whoever has it next.
+_CHANGING = ("select_db", "set_character_set", "set_charset", "set_server_option")
+
 _guards: WeakKeyDictionary[Any, GuardedConnection] = WeakKeyDictionary()
 """Not an attribute of the driver's connection: psycopg2's can have none."""
 
@@ -68,6 +71,7 @@ def guarded_class(original: Any) -> type:
     """
     names = [name for name in _REFUSED if hasattr(original, name)]
     methods = {name: _refused(original, name) for name in names}
+    methods |= {name: _changing(original, name) for name in _CHANGING if hasattr(original, name)}
     if hasattr(original, "query"):  # mysqlclient and PyMySQL: everything passes through it
         methods["query"] = _checking(original, "query", lambda driver: driver)
     if hasattr(original, "_read_query_result"):  # PyMySQL, which reconnects by itself
@@ -99,6 +103,16 @@ def _refused(original: type, name: str) -> Any:
 
     attribute = getattr(original, name)
     return property(attribute.fget, method) if isinstance(attribute, property) else method
+
+
+def _changing(original: type, name: str) -> Callable[..., Any]:
+    function = getattr(original, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _guards[self]._smoke_changed = True
+        return function(self, *args, **kwargs)
+
+    return method
 
 
 def _checking(original: type, name: str, driver_of: Callable[[Any], Any]) -> Callable[..., Any]:

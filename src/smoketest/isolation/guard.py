@@ -14,6 +14,7 @@ query comes too late for a test that begins with ``with atomic():``.
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from django.db.utils import Error
 
@@ -28,6 +29,11 @@ own, for a process that cannot act any more; the run's own says more of what hap
 
 class GuardedConnection(VerifiableConnection):
     """What the guarded classes of all vendors share; see the module's docstring."""
+
+    _smoke_attributes: tuple[str, ...] = ()
+    """Attributes of the driver's connection that a test can set, and the next would have."""
+    _smoke_set_up: list[Any]
+    """Their values at the begin."""
 
     def undo(self, frame: Frame) -> None:
         """Roll back what happened in ``frame``, and forget what Django noted meanwhile."""
@@ -67,6 +73,7 @@ class GuardedConnection(VerifiableConnection):
         try:
             with self._smoke_by_itself():
                 if level.savepoint is None:
+                    self._smoke_changed |= self._smoke_look_at_driver() != self._smoke_set_up
                     self._smoke_end()
                 else:
                     self.needs_rollback = False
@@ -134,6 +141,7 @@ class GuardedConnection(VerifiableConnection):
         try:
             with self.wrap_database_errors:
                 self._smoke_begin()
+            self._smoke_set_up = self._smoke_look_at_driver()
             self._smoke_note_begin(frame)
         except BaseException as error:
             if self._smoke_kept and isinstance(error, Error):
@@ -155,6 +163,10 @@ class GuardedConnection(VerifiableConnection):
         with self._as_outside():
             self._rollback()
             super().set_autocommit(True)
+
+    def _smoke_look_at_driver(self) -> list[Any]:
+        """Return how the driver's connection is set up: no rollback undoes what a test changes."""
+        return [getattr(self.connection, name, None) for name in self._smoke_attributes]
 
     @property
     def _smoke_read_only(self) -> bool:

@@ -64,8 +64,11 @@ class Lender:
         is every one. Where it must wait, ``clock`` is paused meanwhile. Raises
         ``TimeoutError`` if there is none before ``until``, on the monotonic clock.
         """
-        wanted = frozenset(self._most if declared is None else declared)
         with self._changed:
+            # Sites add databases as they go, one for each customer perhaps.
+            self._most.setdefault(alias, 1)
+            self._free.setdefault(alias, [])
+            wanted = frozenset(self._most if declared is None else declared)
             if not self._may_lend(borrower, alias, wanted):
                 # Others hold the connections: that is not the fault of who asks.
                 with _paused(clock):

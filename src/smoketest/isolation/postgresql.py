@@ -42,6 +42,7 @@ _CANCEL_TIMEOUT = 2.0
 class PostgreSQLGuard(GuardedConnection):
     """Begin, limits and the lock against commits go to the server in one round trip."""
 
+    _smoke_attributes = ("cursor_factory", "prepare_threshold", "row_factory")
     _smoke_socket: socket.socket | None = None
     """The connection's socket by a descriptor of our own: the driver may close its one,
     and the number may then be another's."""

@@ -25,6 +25,7 @@ class SQLiteGuard(GuardedConnection):
     https://www.sqlite.org/c3ref/set_authorizer.html
     """
 
+    _smoke_attributes = ("isolation_level", "row_factory", "text_factory")
     _smoke_pragmas: dict[str, int]
     """What is changed for a test, as it was before."""
 
