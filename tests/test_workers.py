@@ -105,6 +105,7 @@ def made(
     values = {
         "broker_url": broker.url(kind),
         "worker_direct": route == "direct",
+        "task_routes": {"smoketest.*": {"exchange": "elsewhere", "routing_key": "elsewhere"}},
         "result_backend": store.url("redis") + "1" if way_back == "backend" else None,
     }
     cache = {

@@ -123,6 +123,9 @@ class Broker:
             task_id=id,
             producer=Producer(self._channel, auto_declare=False),
             queue=queue,
+            # The project's own task_routes must not lead it elsewhere.
+            exchange="",
+            routing_key=queue.name,
             declare=[],
             priority=0,
             retry=False,
