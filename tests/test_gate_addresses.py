@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ def refused(*urls: str) -> str:
 def test_a_node_is_called_by_its_url_without_the_query() -> None:
     [found] = parse([f"{URL}?a=1&b=#top"], [("format", "json"), ("tag", "a b")])
     assert found == Address(name=URL, url=f"{URL}?a=1&b=&format=json&tag=a+b")
+
+
+def test_an_argument_that_the_locale_cannot_decode_is_sent_as_it_was() -> None:
+    [found] = parse([URL], [("tag", os.fsencode("\u0436").decode("ascii", "surrogateescape"))])
+    assert found.url == f"{URL}?tag=%D0%B6"
 
 
 def test_a_url_that_is_there_twice_is_asked_once() -> None:

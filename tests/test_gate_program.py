@@ -83,6 +83,17 @@ def test_another_missing_module_is_not_hidden(tmp_path: Path) -> None:
     assert "No module named 'no_such_part_of_httpx'" in ended.stderr
 
 
+def test_a_crash_of_the_gate_is_no_failure_of_the_site(one: Scripted) -> None:
+    """Else a disk that is full would roll the site back."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "smoketest", one.url]
+        ended = subprocess.run(
+            command, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 3
+    assert "No space left on device" in ended.stderr
+
+
 def test_nodes_come_from_standard_input(one: Scripted) -> None:
     assert started("--nodes-file=-", stdin=f"{one.url}\n").returncode == 0
 

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -77,8 +78,9 @@ def exit_now(status: int) -> NoReturn:
     (https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor).
     """
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a disk that is full has no room for saying so, either
+            stream.flush()
     os._exit(status)
 
 

@@ -43,7 +43,9 @@ def parse(urls: Iterable[str], parameters: Sequence[tuple[str, str]] = ()) -> li
     for text in urls:
         parts = _split(text)
         name = parts._replace(query="", fragment="").geturl()
-        query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *parameters])
+        pairs = [*parse_qsl(parts.query, keep_blank_values=True), *parameters]
+        # What the locale could not decode in an argument is sent as the bytes that it was.
+        query = urlencode(pairs, errors="surrogateescape")
         address = Address(name, parts._replace(query=query, fragment="").geturl())
         if found.setdefault(name, address) != address:
             raise InvalidArgument(

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -44,6 +45,9 @@ def start() -> NoReturn:
         status = main()
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("Interrupted before there was a report.\n")
+        status = COULD_NOT_TELL
+    except Exception:  # noqa: BLE001 - Python's own status would be 1: roll back
+        traceback.print_exc()
         status = COULD_NOT_TELL
     # Else Python takes a thousand reports apart, and waits for who still looks up a name.
     exit_now(status)
