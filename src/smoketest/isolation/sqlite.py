@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
+from time import monotonic, sleep
 from typing import Any
 
 from .guard import GuardedConnection
@@ -28,6 +30,10 @@ class SQLiteGuard(GuardedConnection):
     _smoke_attributes = ("isolation_level", "row_factory", "text_factory")
     _smoke_pragmas: dict[str, int]
     """What is changed for a test, as it was before."""
+    _smoke_severed = False
+    """Whether it is denied everything."""
+    _thread_ident: int
+    """Django's: the thread that made it."""
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return Django's own; a statement is prepared, and so authorized, each time it is run."""
@@ -89,7 +95,9 @@ class SQLiteGuard(GuardedConnection):
         driver = self.connection
         if driver is None or not self._smoke_levels or self._smoke_outer:
             return
+        self._smoke_severed = True
         driver.interrupt()
+        self._smoke_await_thread()
         driver.set_authorizer(None)
         if self._smoke_evidence is not None:
             marks, ended = self._smoke_evidence
@@ -99,12 +107,31 @@ class SQLiteGuard(GuardedConnection):
             driver.execute("ROLLBACK")
         driver.set_authorizer(_deny)
 
+    def _smoke_await_thread(self) -> None:
+        """Wait until the thread of the connection, which is denied everything, is out of SQLite.
+
+        While it prepares a statement it holds SQLite's mutex and waits for the interpreter,
+        to ask the authorizer. set_authorizer() holds the interpreter and waits for the mutex:
+        together they would stop the process for ever.
+        """
+        until = monotonic() + _PATIENCE
+        while monotonic() < until:
+            sleep(_PAUSE)  # lets go of the interpreter
+            frame = sys._current_frames().get(self._thread_ident)
+            if frame is None or not str(frame.f_globals.get("__name__")).startswith("django.db."):
+                return
+
+
+_PAUSE = 0.02
+_PATIENCE = 2.0
+"""Seconds; how often, and for how long, it is looked whether a thread is out of SQLite."""
+
 
 def _authorizer(connection: SQLiteGuard) -> Callable[..., int]:
     driver = connection.connection
 
     def authorize(action: int, first: str | None, second: str | None, *_: Any) -> int:
-        if not driver.in_transaction:
+        if connection._smoke_severed or not driver.in_transaction:
             # INSERT OR ROLLBACK has ended it, and what follows would be committed at once.
             return sqlite3.SQLITE_DENY
         if action == sqlite3.SQLITE_PRAGMA and second is not None:
