@@ -9,6 +9,8 @@ and medians of the ratios of each round:
 - *inside*: finding and running the tests, as the process itself measures it, in
   microseconds a test
 
+At the end stands what the results of the larger run take of the memory.
+
 ``python benchmarks/empty_tests.py [ROUNDS]``
 """
 
@@ -82,6 +84,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory(prefix="smoketest-benchmark-") as folder:
         samples = measured(Path(folder), rounds)
+        memory = memory_of_results(Path(folder) / str(SIZES[-1]))
     print(f"{rounds} rounds, medians; {sys.version.split()[0]} on {os.cpu_count()} processors\n")
     print(f"{'':24}{'process':>12}{'inside':>16}")
     for (name, size), taken in samples.items():
@@ -93,6 +96,7 @@ def main() -> None:
         for name in ("smoketest", "serial"):
             compare(f"{name} / plain, {size:,}", samples[name, size], samples["plain", size])
     few, many = SIZES
+    print(f"memory of {many:,} results: {memory:,} bytes")
     compare(f"smoketest, {many:,} / {few:,}", samples["smoketest", many], samples["smoketest", few])
 
 
@@ -138,6 +142,7 @@ def run(folder: Path, name: str, size: int) -> Sample:
         capture_output=True,
         text=True,
         check=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},  # nobody's compiling is measured
     )
     process = perf_counter() - start
     counted = re.search(r"^tests run: (\d+)$", ended.stdout, re.MULTILINE)
@@ -145,6 +150,29 @@ def run(folder: Path, name: str, size: int) -> Sample:
     if not counted or not inside or int(counted[1]) != size:
         sys.exit(f"benchmark: manage.py {name} did not run {size} tests:\n{ended.stdout}")
     return Sample(process, 1000 * float(inside[1]) / size)
+
+
+MEASURE_MEMORY = """
+import gc, os, tracemalloc
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+import django
+django.setup()
+from smoketest import runner
+tracemalloc.start()
+report = runner.run(options=runner.Options(deadline=600))
+gc.collect()
+before = tracemalloc.get_traced_memory()[0]
+del report
+gc.collect()
+print(before - tracemalloc.get_traced_memory()[0])
+"""
+
+
+def memory_of_results(folder: Path) -> int:
+    """Return the bytes that are free once the report of a run in ``folder`` is let go of."""
+    command = [sys.executable, "-c", MEASURE_MEMORY]
+    ended = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    return int(ended.stdout)
 
 
 def compare(what: str, these: list[Sample], those: list[Sample]) -> None:
