@@ -87,13 +87,19 @@ class ResultBackend:
     def collect(self, ids: Iterable[str]) -> dict[str, Letter]:
         """Return those letters that are there."""
         with _explained("Celery's result backend"):
-            found = {id: self._backend.get_task_meta(id, cache=False) for id in ids}
-        return {id: _opened(meta) for id, meta in found.items() if meta["status"] in FINAL}
+            return {id: _opened(meta) for id, meta in self._stored(ids)}
+
+    def _stored(self, ids: Iterable[str]) -> Iterator[tuple[str, Letter]]:
+        for id in ids:
+            meta = self._backend.get_task_meta(id, cache=False)
+            if meta["status"] in FINAL:
+                yield id, meta
 
     def forget(self, ids: Iterable[str]) -> None:
         """Take all of them out."""
         with _explained("Celery's result backend"):
-            for id in ids:
+            # Files and django-db raise where there is nothing to take out.
+            for id, _ in self._stored(ids):
                 self._backend.forget(id)
 
 
