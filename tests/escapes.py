@@ -424,6 +424,13 @@ def connects_itself_first(test: SmokeTest) -> None:
     insert()
 
 
+@escape("`connection.connection = None`, then writes", every=refused("had been closed"))
+def drops_the_drivers_connection(test: SmokeTest) -> None:
+    insert()
+    connection.connection = None
+    insert()
+
+
 @escape("`connection.copy()`, and writes through the copy", every=UNDONE)
 def copies_the_connection(test: SmokeTest) -> None:
     copied = connection.copy()

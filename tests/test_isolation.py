@@ -223,6 +223,17 @@ def test_kept_connection_is_the_same_for_every_test(vendor: str) -> None:
     assert len(set(seen)) == 1
 
 
+@on_servers
+def test_second_connection_that_a_test_has_made_is_closed(vendor: str, outside: Outside) -> None:
+    def test_forgets(self: SmokeTest) -> None:
+        Item.objects.count()
+        del connections["default"]
+        Item.objects.count()
+
+    passed(made(test_forgets=test_forgets))
+    wait_until_gone(outside, vendor)
+
+
 def test_limit_of_a_short_test_does_not_stay_for_the_next(vendor: str) -> None:
     queries = {
         "postgresql": "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)",

@@ -132,7 +132,9 @@ def test_second_give_back_changes_nothing() -> None:
     borrow(connections, "a", "default")
     connections.give_back("a", "default", None)
     borrow(connections, "b", "default")
-    connections.give_back("a", "default", None)
+    more = Kept(Driver(), {})
+    connections.give_back("a", "default", more)
+    assert more.driver.closed
     assert would_wait(connections, "c", "default", None)
 
 

@@ -34,6 +34,8 @@ class GuardedConnection(VerifiableConnection):
     """Attributes of the driver's connection that a test can set, and the next would have."""
     _smoke_set_up: list[Any]
     """Their values at the begin."""
+    _smoke_driver: Any
+    """The driver's connection at the begin."""
 
     def undo(self, frame: Frame) -> None:
         """Roll back what happened in ``frame``, and forget what Django noted meanwhile."""
@@ -73,6 +75,8 @@ class GuardedConnection(VerifiableConnection):
         try:
             with self._smoke_by_itself():
                 if level.savepoint is None:
+                    # A test may have put another in its place, and left this one to hold locks.
+                    self.connection = self._smoke_driver
                     self._smoke_changed |= self._smoke_look_at_driver() != self._smoke_set_up
                     self._smoke_end()
                 else:
@@ -141,6 +145,7 @@ class GuardedConnection(VerifiableConnection):
         try:
             with self.wrap_database_errors:
                 self._smoke_begin()
+            self._smoke_driver = self.connection
             self._smoke_set_up = self._smoke_look_at_driver()
             self._smoke_note_begin(frame)
         except BaseException as error:

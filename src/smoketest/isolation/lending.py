@@ -83,20 +83,26 @@ class Lender:
                 raise TimeoutError
 
     def give_back(self, borrower: Hashable, alias: str, kept: Kept | None) -> None:
-        """Take a connection back; ``None`` if it is closed."""
+        """Take a connection back; ``None`` if it is closed.
+
+        One more than was lent is closed: the borrower's test was let go, or has made a
+        second connection of its own.
+        """
         with self._changed:
-            aliases = self._held.get(borrower, set())
-            if alias not in aliases:
-                return  # it was taken from the borrower already, as its test was let go
-            aliases.discard(alias)
-            if not aliases:
-                del self._held[borrower], self._declared[borrower]
-            if kept is not None and not self._closed:
-                self._free[alias].append(kept)
-                kept = None
-            self._changed.notify_all()
+            if alias in self._held.get(borrower, ()):
+                self._settle(borrower, alias)
+                if kept is not None and not self._closed:
+                    self._free[alias].append(kept)
+                    kept = None
+                self._changed.notify_all()
         if kept is not None:
             kept.close()
+
+    def _settle(self, borrower: Hashable, alias: str) -> None:
+        aliases = self._held[borrower]
+        aliases.discard(alias)
+        if not aliases:
+            del self._held[borrower], self._declared[borrower]
 
     def close(self) -> None:
         """Close the free connections; those that are lent are closed as they come back."""
