@@ -69,7 +69,11 @@ def in_the_middle_of_a_run(server: str, project: Project) -> Iterator[tuple[Serv
 
 
 @pytest.mark.parametrize("server", SERVERS)
-@pytest.mark.parametrize("vendor", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "vendor",
+    ["postgresql", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mysql", "sqlite"))],
+    indirect=True,
+)
 def test_a_server_that_is_told_to_stop_ends_the_run_and_leaves_nothing(
     server: str, vendor: str, project: Project, outside: Outside
 ) -> None:
