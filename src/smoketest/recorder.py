@@ -61,11 +61,13 @@ class Recorder(unittest.TestResult):
         *,
         on_start: Callable[[Any, float, datetime], None] = lambda test, start, started_at: None,
         lost_a_lock: Callable[[BaseException], bool] = lambda error: False,
+        advice: Callable[[BaseException], str] = lambda error: "",
     ) -> None:
         super().__init__()
         self._emit = emit
         self._on_start = on_start
         self._lost_a_lock = lost_a_lock
+        self._advice = advice
         self.fixtures: dict[str, Problem] = {}
         self.lost_a_lock = False
         """Whether the test that ended last lost a deadlock or a lock wait."""
@@ -193,9 +195,10 @@ class Recorder(unittest.TestResult):
             self._remove_unittest_tb_frames(tb)  # type: ignore[attr-defined]
         told = traceback.TracebackException(exctype, value, tb, compact=True)
         file, line = _place(told.stack, test)
+        words = (_cut(_message(told, failure), MESSAGE_LIMIT), self._advice(value))
         return Problem(
             outcome,
-            _cut(_message(told, failure), MESSAGE_LIMIT),
+            "\n".join(filter(None, words)),
             _cut("".join(told.format()), TRACEBACK_LIMIT),
             file,
             line,

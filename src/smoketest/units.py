@@ -116,7 +116,12 @@ class UnitRunner:
         """What the host raised when it was given a result: it ends the run, and no test."""
 
     def _new_recorder(self) -> Recorder:
-        return Recorder(self._emit, on_start=self._begin_test, lost_a_lock=isolation.lost_a_lock)
+        return Recorder(
+            self._emit,
+            on_start=self._begin_test,
+            lost_a_lock=isolation.lost_a_lock,
+            advice=isolation.advice,
+        )
 
     def run(self, unit: Unit) -> None:
         """Run to the end, or until :meth:`abandon`; every test has a result then.

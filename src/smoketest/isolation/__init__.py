@@ -12,6 +12,7 @@ through a database connection that the test opens by hand.
 
 from __future__ import annotations
 
+from .advising import advice
 from .contention import lost_a_lock
 from .examining import Findings, Told, examine, in_words
 from .lending import Lender
@@ -39,6 +40,7 @@ __all__ = [
     "Rollback",
     "Session",
     "Told",
+    "advice",
     "aliases",
     "current",
     "examine",
