@@ -51,9 +51,7 @@ def shop(make_app: MakeApp) -> Path:
 
 
 @pytest.mark.usefixtures("shop")
-@pytest.mark.parametrize(
-    ("role", "ids"), [("", WEB | WORKER), ("web", WEB), ("worker", WORKER)], ids=str
-)
+@pytest.mark.parametrize(("role", "ids"), [("", WEB | WORKER), ("web", WEB), ("worker", WORKER)])
 def test_a_run_has_the_tests_of_its_role(role: str, ids: set[str]) -> None:
     report = runner.run(options=Options(role=role))
     assert {result.id for result in report.results} == ids
@@ -90,7 +88,6 @@ def test_a_method_wins_over_its_class() -> None:
         ({"workers"}, ValueError, "Did you mean 'worker'?"),
         ({"web", "cron"}, ValueError, "names 'cron', which is no role"),
     ],
-    ids=repr,
 )
 def test_a_role_that_makes_no_sense_is_refused(
     value: Any, kind: type[Exception], said: str
@@ -185,7 +182,7 @@ def test_a_request_counts_as_web_unless_the_setting_says_otherwise(
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize(
-    ("setting", "ids"), [(None, WEB | WORKER), ("web", WEB), ("worker", WORKER)], ids=str
+    ("setting", "ids"), [(None, WEB | WORKER), ("web", WEB), ("worker", WORKER)]
 )
 def test_the_command_counts_as_what_the_setting_names(setting: str | None, ids: set[str]) -> None:
     with override_settings(SMOKETEST_ROLE=setting):

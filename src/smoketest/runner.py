@@ -53,8 +53,8 @@ def run(
     ``on_start`` is called with the ids before any test runs, and ``on_result`` as each
     test ends, both on this thread; ``on_begin`` is called with the id of each test on
     the thread that begins it. ``on_result`` may raise :class:`Stopped`, once, to end the
-    run. With ``options.verify`` there is a result for each database, too. Raises ``InvalidSelection`` before any test runs; what goes wrong later is in
-    the report.
+    run. With ``options.verify`` there is a result for each database, too. Raises
+    ``InvalidSelection`` before any test runs; what goes wrong later is in the report.
     """
     started_at, start = datetime.now(UTC), monotonic()
     chosen = _chosen(selection, options)
