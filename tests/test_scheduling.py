@@ -123,9 +123,9 @@ def test_as_many_tests_run_at_the_same_time_as_allowed_and_no_more() -> None:
     ("ages", "contested", "workers"),
     [
         ([0.0001], False, 0),  # brief: it is over sooner than a thread is started
-        ([0.001], False, 2),
-        ([0.001, 0.001, 0.0001], False, 4),
-        ([0.01], True, 0),  # it may have waited for the interpreter only
+        ([0.001], False, 4),
+        ([0.001, 0.001, 0.0001], False, 8),
+        ([0.001], True, 0),  # it may have waited for the interpreter only
         ([0.1], True, 2),
     ],
 )
