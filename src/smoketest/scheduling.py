@@ -201,9 +201,7 @@ class InlineSchedule(Schedule):
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
-        with isolation.guarded_thread(
-            self.limits(), self.deadline, proofs=self.proofs
-        ) as session:
+        with isolation.guarded_thread(self.limits(), self.deadline, proofs=self.proofs) as session:
             runner = UnitRunner(self, session, self.options)
             for unit in divide(enumerate(self._tests)):
                 runner.run(unit)

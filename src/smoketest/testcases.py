@@ -20,8 +20,8 @@ from django.utils.functional import cached_property
 
 from . import coroutines, isolation, marks, queries, refusals
 from .client import SmokeAsyncClient, SmokeClient
-from .options import ROLES
 from .exceptions import FixtureFailed, Refused
+from .options import ROLES
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,9 +46,9 @@ class SmokeTest(SimpleTestCase):
     optional: bool = False
     """Whether a failure is reported as a warning and does not fail the run."""
     serial: bool = False
+    """Whether the test never runs beside another."""
     runs_on: Collection[str] = frozenset(ROLES)
     """Roles of the processes where the test runs: ``{"web"}``, ``{"worker"}`` or both."""
-    """Whether the test never runs beside another."""
     runbook: str = ""
     """URL shown beside a failure."""
     abstract: bool = False
