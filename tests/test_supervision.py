@@ -48,12 +48,19 @@ def test_a_test_that_holds_the_lock_ends_the_command_with_3_and_its_stack(
     assert "in test_hog\n" in done.stderr
 
 
-def test_an_import_that_hangs_ends_the_command_with_3(project: Project) -> None:
-    """Discovery runs on the main thread, where nothing inside could cut it off."""
+def test_an_import_that_hangs_is_a_result_of_the_command(project: Project) -> None:
     project.smoke("import threading\nthreading.Event().wait()")
+    done = project.command("--deadline", "1")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "errored: shop.smoke\n" in done.stdout
+    assert 'shop/smoke.py", line 2, in <module>' in done.stdout
+
+
+def test_an_import_that_holds_the_lock_ends_the_command_with_3(project: Project) -> None:
+    project.smoke(HOLDS_THE_LOCK)
     done = project.command("--deadline", "0.2")
     assert done.returncode == 3
-    assert 'shop/smoke.py", line 2 in <module>' in done.stderr
+    assert 'shop/smoke.py", line 1 in <module>' in done.stderr
 
 
 def test_a_run_that_ends_by_itself_hears_nothing_of_the_watchdog(project: Project) -> None:
