@@ -58,7 +58,7 @@ class LockedTest(SmokeTest):
 
 def below_ours(driver: Any) -> Callable[[], object]:
     """The method of the driver's own class that commits, past what guards the object."""
-    original = type(driver).__base__ if hasattr(driver, "__dict__") else type(driver)
+    original: Any = type(driver).__base__ if hasattr(driver, "__dict__") else type(driver)
     return lambda: original.commit(driver)
 
 

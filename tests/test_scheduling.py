@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from smoketest import SmokeTest, isolation, optional, runner, scheduling, serial, timeout
+from smoketest import SmokeTest, isolation, optional, runner, scheduling, serial, stopping, timeout
 from smoketest.exceptions import Refused
 from smoketest.options import Options
 from smoketest.results import Report, TestResult
@@ -764,12 +764,12 @@ def test_run_on_the_callers_thread_ends_where_the_process_is_told_to_stop(
 ) -> None:
     class StoppedTest(SmokeTest):
         def test_1(self) -> None:
-            monkeypatch.setattr(scheduling.stopping, "seconds_left", lambda: 0.0)
+            monkeypatch.setattr(stopping, "seconds_left", lambda: 0.0)
 
         def test_2(self) -> None:
             raise AssertionError("it ran")
 
-    monkeypatch.setattr(scheduling.stopping, "INTERVAL", 0.0)
+    monkeypatch.setattr(stopping, "INTERVAL", 0.0)
     report = run(StoppedTest)
     assert outcomes(report) == ["test_1 passed"]
     assert (report.interrupted, report.passed) == (True, False)
