@@ -59,9 +59,9 @@ class Call:
         """Return where it stands: the outermost frame first."""
         if self.thread is None:
             return []
-        here = sys._current_frames().get(self.thread)
-        running = _until_loop(here)
-        return running or _suspended(self._awaitable)
+        running = getattr(self._awaitable, "cr_running", True)
+        step = _step(sys._current_frames().get(self.thread)) if running else []
+        return step or _suspended(self._awaitable)
 
 
 def _threads_are_greenlets() -> bool:
@@ -69,18 +69,21 @@ def _threads_are_greenlets() -> bool:
     return monkey is not None and monkey.is_module_patched("threading")
 
 
-def _until_loop(frame: FrameType | None) -> list[FrameType]:
-    """The frames of a coroutine that runs right now; none while the loop waits for something."""
+def _step(frame: FrameType | None) -> list[FrameType]:
+    """The frames of what the loop runs right now; none while it waits for something."""
     frames: list[FrameType] = []
-    while frame is not None and not _is_loop(frame):
+    while frame is not None:
+        if _is_loop(frame):
+            return frames
         frames.insert(0, frame)
         frame = frame.f_back
-    return [] if any(f.f_globals.get("__name__") == "selectors" for f in frames) else frames
+    return []
 
 
 def _is_loop(frame: FrameType) -> bool:
-    name: str = frame.f_globals.get("__name__") or ""
-    return name.startswith("asyncio.")
+    """Whether ``frame`` is the one in which the loop calls what it has to."""
+    name = frame.f_globals.get("__name__")
+    return name == "asyncio.events" and frame.f_code.co_name == "_run"
 
 
 def _suspended(awaitable: Any) -> list[FrameType]:
