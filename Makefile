@@ -28,7 +28,7 @@ test: .venv/develop
 	@PYTHONDEVMODE=1 $(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term $(TESTS)
 
 slow: .venv/develop
-	@PYTHONDEVMODE=1 $(BIN)/python -m pytest -m slow $(TESTS)
+	@PYTHONDEVMODE=1 $(BIN)/python -m pytest -m slow $(WORKERS) $(TESTS)
 
 demo: .venv/package
 	@$(BIN)/python example/demo.py

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "http://key@127.0.0.1:9/1"
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -84,7 +84,13 @@ def test_shop_passes_on_a_database_server(
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("path", [os.environ["PATH"], "/nothing/here"], ids=["curl", "no curl"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(os.environ["PATH"], id="curl"),
+        pytest.param("/nothing/here", id="no curl", marks=pytest.mark.slow),
+    ],
+)
 def test_demonstration_shows_everything_and_leaves_no_process(path: str) -> None:
     demo = subprocess.Popen(
         [sys.executable, "demo.py"],
