@@ -187,7 +187,7 @@ def _notes(result: TestResult) -> Iterator[str]:
     if result.timed_out:
         yield "timed out"
     if result.cut_off:
-        yield "cut off by the deadline"
+        yield "cut off with the run"
     if result.retried:
         yield "retried"
 

@@ -121,7 +121,7 @@
     fill(".owner", id.slice(0, dot));
     fill(".name", id.slice(dot));
     fill(".duration", seconds(result.duration));
-    fill(".notes", [result.timed_out && "timed out", result.cut_off && "cut off by the deadline", result.retried && "retried"].filter(Boolean).join(", "));
+    fill(".notes", [result.timed_out && "timed out", result.cut_off && "cut off with the run", result.retried && "retried"].filter(Boolean).join(", "));
     fill(".description", oneLine(result.description));
     fill(".message", ...diffed(visible(String(result.message || "").replace(COLOUR, "")).replace(/^\n+|\n+$/g, "")));
     fill(".place", result.file ? made("code", {}, `${oneLine(result.file)}:${result.line}`) : "");
