@@ -1,9 +1,10 @@
 # The commands of this project. `make test` and `make demo` do all the set-up on a
 # Debian machine that has only python3, make and git; all share one .venv.
 #
-#   make test      the tests, on SQLite, PostgreSQL and MariaDB, with coverage
+#   make test      the tests, on SQLite, PostgreSQL and MariaDB
 #   make demo      the example shop: the command, then the served endpoint
 #   make slow      the tests that take long
+#   make coverage  the tests once more, and which lines they reach
 #   make lint      ruff: rules and format         make format    let it correct both
 #   make types     mypy
 #   make build     sdist and wheel, checked, and installed in an empty environment
@@ -22,9 +23,12 @@ TESTS ?=
 # Most tests wait for a process or a server: more of them than processors.
 WORKERS ?= -n3 --dist=loadfile
 
-.PHONY: test demo slow lint format types build docs matrix bench screenshots servers clean
+.PHONY: test demo slow coverage lint format types build docs matrix bench screenshots servers clean
 
 test: .venv/develop
+	@PYTHONDEVMODE=1 $(BIN)/python -m pytest $(WORKERS) $(TESTS)
+
+coverage: .venv/develop
 	@PYTHONDEVMODE=1 $(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term $(TESTS)
 
 slow: .venv/develop

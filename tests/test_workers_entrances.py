@@ -66,6 +66,7 @@ def test_command_says_which_expected_worker_is_gone_and_exits_with_1(kettle: Sit
     assert "The worker is gone: it is one of the expected nodes" in done.stdout
 
 
+@pytest.mark.slow
 def test_command_runs_a_selection_and_spares_who_is_beyond_the_number(kettle: Site) -> None:
     with kettle.project.set(SMOKETEST_EXPECTED_NODES=["two@kettle"]):
         words = ["--workers", "--at-least", "1", "-k", "boils", "--deadline", "10"]
@@ -75,6 +76,7 @@ def test_command_runs_a_selection_and_spares_who_is_beyond_the_number(kettle: Si
     assert report["warned_tests"] == [ANSWER]
 
 
+@pytest.mark.slow
 def test_command_expects_a_number_of_workers(kettle: Site) -> None:
     done = kettle.project.command("--workers", "--expect-nodes", "2", "--deadline", "10")
     assert done.returncode == 1
