@@ -104,7 +104,8 @@ def test_site_feels_nothing_of_a_hundred_runs_in_its_own_process(
     assert [report["status"] for report in reports] == ["PASS"] * RUNS
     assert len(answers) > RUNS
     assert {answer[:2] for answer in answers} == {(200, "1")}, served.log()
-    assert max(seconds for _, _, seconds in answers) < LOCK_TIMEOUT
+    if vendor != "sqlite":  # it has no queue: who may write next is chance, among the clients too
+        assert max(seconds for _, _, seconds in answers) < LOCK_TIMEOUT
     assert outside("SELECT name FROM testapp_item") == [("hot",)]
 
 
