@@ -145,8 +145,7 @@ class IndexView(View):
         options = self.get_options(asked)
 
         def run(seconds: float) -> Report:
-            run_there = _run_on_workers if asked.workers else runner.run
-            report = run_there(asked.selection, replace(options, deadline=seconds))
+            report = _runner(asked)(asked.selection, replace(options, deadline=seconds))
             return self._finished(report, asked)
 
         return self._shared(asked, options, run)
@@ -186,8 +185,7 @@ class IndexView(View):
             return renderer.render_result(shown) if shown else ""
 
         def run(seconds: float) -> Report:
-            run_there = _run_on_workers if asked.workers else runner.run
-            report = run_there(
+            report = _runner(asked)(
                 asked.selection,
                 replace(options, deadline=seconds),
                 on_start=stream.on_start,
@@ -261,6 +259,11 @@ def _is_representative(request: HttpRequest, asked: Query, report: Report) -> bo
     """
     limited = query.has_limits(request, asked)
     return asked.selection == Selection() and (report.passed or not limited)
+
+
+def _runner(asked: Query) -> Callable[..., Report]:
+    """Return what runs the tests where they are asked for."""
+    return _run_on_workers if asked.workers else runner.run
 
 
 def _run_on_workers(
