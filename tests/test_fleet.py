@@ -47,7 +47,7 @@ def test_one_failing_node_fails_the_fleet() -> None:
 
     assert merged.exit_status == 1
     assert [node.passed for node in merged.nodes] == [True, False]
-    assert merged.on_node("b")[0].label == "failed"
+    assert labels(merged)[1] == ("b", TEST, "failed")
 
 
 def test_a_node_says_what_its_report_said_of_it() -> None:
@@ -201,7 +201,8 @@ def test_two_nodes_of_one_name_are_told_apart() -> None:
     assert [(node.name, node.passed) for node in merged.nodes] == [
         *(("a", True), ("a (2)", False), ("a (3)", True)),
     ]
-    assert [result.label for result in merged.on_node("a (2)")] == ["failed"]
+    of_second = [result.label for result in merged.results if result.node == "a (2)"]
+    assert of_second == ["failed"]
 
 
 @pytest.mark.parametrize(("releases", "common"), [("xx", "x"), ("xy", ""), ("x-", "")])

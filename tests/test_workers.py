@@ -155,7 +155,8 @@ def outcomes(report: Report) -> dict[tuple[str, str], str]:
 
 
 def problem(report: Report, node: str) -> str:
-    [found] = [one.message for one in report.on_node(f"{node}@kettle") if one.id == ANSWER]
+    wanted = (f"{node}@kettle", ANSWER)
+    [found] = [one.message for one in report.results if (one.node, one.id) == wanted]
     return found
 
 

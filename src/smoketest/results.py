@@ -328,10 +328,6 @@ class Report:
         """Return the ids of the results whose :attr:`TestResult.label` is ``label``."""
         return [result.id for result in self.results if result.label == label]
 
-    def on_node(self, name: str) -> list[TestResult]:
-        """Return the results of the node of that name; ``""`` is the fleet as a whole."""
-        return [result for result in self.results if result.node == name]
-
     def labelled(self, label: str) -> list[TestResult]:
         """Return the results whose :attr:`TestResult.label` is ``label``."""
         return [result for result in self.results if result.label == label]
