@@ -179,10 +179,21 @@ def _folders(path: str) -> list[str]:
 
 def _method_names(cls: type[unittest.TestCase]) -> Sequence[str]:
     # As unittest's loader finds them, which asks each of some 200 attributes in turn.
-    names = [name for name in dir(cls) if name.startswith("test") and callable(getattr(cls, name))]
+    found = [name for name in _attributes(cls) if name.startswith("test")]
+    names = sorted(name for name in found if callable(getattr(cls, name)))
     if not names and hasattr(cls, "runTest") and not issubclass(cls, unittest.FunctionTestCase):
         return ["runTest"]
     return names
+
+
+_WITHOUT_TESTS = frozenset(SmokeTest.__mro__)
+
+
+def _attributes(cls: type) -> Collection[str]:
+    """Return the names of what ``cls`` has, without those that every test case has."""
+    if type(cls).__dir__ is not type.__dir__:
+        return dir(cls)  # of a metaclass that makes attributes when they are asked for
+    return {name for base in cls.__mro__ if base not in _WITHOUT_TESTS for name in vars(base)}
 
 
 # -- classes that the settings name

@@ -61,7 +61,7 @@ def spec_of(test: unittest.TestCase, of_class: Spec) -> Spec:
     Raises ``TypeError`` or ``ValueError`` where a decorator's attribute cannot be used.
     """
     method = getattr(type(test), test._testMethodName)
-    code = getattr(inspect.unwrap(method), "__code__", None)
+    function = method
     timeout, tags, optional, serial, runs_on, runbook, *_ = of_class
     if getattr(method, "__dict__", True):  # a plain function without a decorator has an empty one
         limit = getattr(method, "timeout", None)
@@ -70,6 +70,8 @@ def spec_of(test: unittest.TestCase, of_class: Spec) -> Spec:
         optional = bool(optional or getattr(method, "optional", False))
         serial = bool(serial or getattr(method, "serial", False))
         runs_on = _roles(getattr(method, "runs_on", runs_on), test)
+        function = inspect.unwrap(method)
+    code = getattr(function, "__code__", None)
     return Spec(
         timeout,
         tags,

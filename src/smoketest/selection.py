@@ -8,6 +8,7 @@ import unittest
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from smoketest.exceptions import InvalidSelection
 from smoketest.options import ROLES
@@ -19,8 +20,7 @@ _LONGEST = 200
 costs the square of a word's length, and the word may come from the network."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A test that a selection may choose."""
 
     id: str
@@ -111,7 +111,7 @@ def in_role(candidates: Iterable[Candidate], role: str) -> list[Candidate]:
 
     An empty ``role`` is that of a process which runs every test.
     """
-    return [one for one in candidates if not role or role in one.runs_on]
+    return [one for one in candidates if role in one.runs_on] if role else list(candidates)
 
 
 _FIXTURES = frozenset({"setUpClass", "tearDownClass", "setUpModule", "tearDownModule"})

@@ -75,7 +75,7 @@ class Waiting:
 
     def _marked(self, result: TestResult) -> TestResult:
         """Return ``result``, ``retried`` if it or what it is inside of was tried before."""
-        if self._ended.isdisjoint(_addresses(result.id)):
+        if not self._ended or self._ended.isdisjoint(_addresses(result.id)):
             return result
         return replace(result, retried=True)
 
@@ -84,6 +84,8 @@ class Waiting:
 
         None where something was committed, or may have been: not again what did that.
         """
+        if report.passed:
+            return ()
         if any(result.id.startswith(VERIFY) and _is_bad(result) for result in report.results):
             return ()
         failed = [label_for(result.id) for result in report.results if _is_bad(result)]
