@@ -1,7 +1,6 @@
-"""The values a run is made of: text and numbers only, safe to send anywhere.
+"""What became of a run: its verdict and its counts, computed here and once.
 
-The verdict and the counts are computed here, once. No renderer, view or command
-counts or judges.
+No renderer, view or command counts or judges.
 """
 
 from __future__ import annotations
@@ -9,22 +8,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from .past import MOST_NAMED, Past
-
-
-class Outcome(enum.StrEnum):
-    """What became of one test."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    """An assertion did not hold, or an expected failure did not happen."""
-    ERRORED = "errored"
-    """Anything else that went wrong: an exception, an import, a fixture, a
-    time-out, a refused operation."""
-    SKIPPED = "skipped"
+from ..past import MOST_NAMED, Past
+from .outcomes import BAD, EPOCH, Outcome, TestResult
 
 
 class Detail(enum.StrEnum):
@@ -34,145 +22,6 @@ class Detail(enum.StrEnum):
     SUMMARY = "summary"
     """Verdict, counts, times, ids and outcomes."""
     VERDICT = "verdict"
-
-
-EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestResult:
-    """What became of one test."""
-
-    __test__ = False  # pytest: not a test class, whatever its name says
-
-    id: str
-    """The address of the test: ``shop.smoke.CatalogueTest.test_can_read``."""
-    outcome: Outcome
-    optional: bool = False
-    """Whether a failure is a warning only."""
-    duration: float = 0.0
-    """Seconds by the monotonic clock, for setUp, test and tearDown together."""
-    started_at: datetime = EPOCH
-    """Aware."""
-    description: str = ""
-    """First line of the docstring."""
-    tags: tuple[str, ...] = ()
-    message: str = ""
-    """Why it failed, errored or was skipped; several lines where there is much to say."""
-    traceback: str = ""
-    timed_out: bool = False
-    """Whether it was still running at its own limit."""
-    cut_off: bool = False
-    """Whether the run ended before it did, or before it began: at its deadline, or for
-    another reason that ``message`` says."""
-    retried: bool = False
-    """Whether it ran a second time; this is the result of that second time."""
-    file: str = ""
-    line: int = 0
-    """Line in ``file`` where it failed, or where the test is defined; 0 is unknown."""
-    runbook: str = ""
-    """URL of what to do about a failure."""
-    node: str = ""
-    """The node that it ran on, in a report that spans nodes; one of the report's
-    :attr:`Report.nodes`. Empty in the report of one process, and for what is said of
-    the fleet as a whole."""
-
-    @property
-    def warned(self) -> bool:
-        """Whether it did not pass, and that does not fail the run."""
-        return self.optional and self.outcome in _BAD
-
-    @property
-    def label(self) -> str:
-        """The outcome in the words of a report: an optional failure is ``warned``."""
-        return "warned" if self.warned else self.outcome.value
-
-    @property
-    def class_id(self) -> str:
-        """The id without its last part."""
-        return self.id.rpartition(".")[0]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready values; ``started_at`` becomes ISO 8601.
-
-        There is a ``node`` only where the report spans nodes.
-        """
-        data = {name: getattr(self, name) for name in _TEST_FIELDS if name != "node"}
-        data["outcome"] = self.outcome.value
-        data["started_at"] = self.started_at.isoformat()
-        data["tags"] = list(self.tags)
-        return data | ({"node": self.node} if self.node else {})
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TestResult:
-        """Return the result that ``to_dict`` was made from; unknown keys are ignored.
-
-        Raises ``KeyError`` or ``ValueError`` where ``data`` is not such a result.
-        """
-        values = {name: data[name] for name in _TEST_FIELDS if name in data}
-        values["id"] = data["id"]
-        values["outcome"] = Outcome(data["outcome"])
-        values["tags"] = tuple(data.get("tags", ()))
-        if "started_at" in values:
-            values["started_at"] = datetime.fromisoformat(values["started_at"])
-        return cls(**values)
-
-
-_BAD = frozenset({Outcome.FAILED, Outcome.ERRORED})
-_TEST_FIELDS = tuple(f.name for f in fields(TestResult))
-
-
-class _Draft:
-    """A :class:`TestResult` before it is frozen: the same memory, with attributes to set."""
-
-    __slots__ = _TEST_FIELDS
-
-    def __init__(  # noqa: PLR0913, PLR0917 - as many as a result has
-        self,
-        id: str,
-        outcome: Outcome,
-        optional: bool = False,
-        duration: float = 0.0,
-        started_at: datetime = EPOCH,
-        description: str = "",
-        tags: tuple[str, ...] = (),
-        message: str = "",
-        traceback: str = "",
-        timed_out: bool = False,
-        cut_off: bool = False,
-        retried: bool = False,
-        file: str = "",
-        line: int = 0,
-        runbook: str = "",
-        node: str = "",
-    ) -> None:
-        self.id = id
-        self.outcome = outcome
-        self.optional = optional
-        self.duration = duration
-        self.started_at = started_at
-        self.description = description
-        self.tags = tags
-        self.message = message
-        self.traceback = traceback
-        self.timed_out = timed_out
-        self.cut_off = cut_off
-        self.retried = retried
-        self.file = file
-        self.line = line
-        self.runbook = runbook
-        self.node = node
-
-
-def new_result(*values: Any, **named: Any) -> TestResult:
-    """Return ``TestResult(...)`` in a sixth of the time; ``values`` are in its fields' order.
-
-    The constructor of a frozen dataclass calls ``object.__setattr__`` for each field, which
-    for ten thousand tests that do nothing is a tenth of the whole run.
-    """
-    result: Any = _Draft(*values, **named)
-    result.__class__ = TestResult  # both have the same slots, so this is only a new label
-    return result  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +162,7 @@ class Report:
         Nothing ran, or the deadline (or a person) ended it before a test failed.
         """
         return not self.passed and not any(
-            result.outcome in _BAD and not result.optional and not result.cut_off
+            result.outcome in BAD and not result.optional and not result.cut_off
             for result in self.results
         )
 
