@@ -44,7 +44,7 @@ def test_a_failure_is_shown_with_all_that_helps() -> None:
         "FAIL: 1 of 1 test failed, 1 skipped",
         "",
         "failed: shop.smoke.T.test_it",
-        "    Products can be read.",
+        '    "Products can be read."',
         "    1 != 2",
         "",
         "    - 1",

@@ -12,7 +12,7 @@ from smoketest.escaping import one_line, visible
 from smoketest.matrix import NOT_TESTS, VERIFY, Finding, drawn, findings, tally
 from smoketest.results import Outcome, Report, TestResult
 from smoketest.selection import label_for
-from smoketest.tracebacks import own_frames
+from smoketest.tracebacks import short
 from smoketest.wording import headline, provenance, ran, remarks, where, which
 
 _WIDTH = 79
@@ -48,8 +48,8 @@ def report_lines(
 ) -> Iterator[str]:
     """Yield the lines of ``report``.
 
-    ``verbosity`` is Django's: 0 is the verdict alone, 1 adds messages and tracebacks
-    with the frames of the project's own files, 3 shows all frames. ``durations`` is
+    ``verbosity`` is Django's: 0 is the verdict alone, 1 adds messages, and of tracebacks
+    the frames of the project's own files, 3 shows tracebacks as they are. ``durations`` is
     how many of the slowest tests are named, 0 for all; ``None`` names some of a slow
     run. ``program`` is what runs the tests again; ``option`` is what it has before a
     label, as in ``--test=``.
@@ -177,10 +177,10 @@ def _problem(finding: Finding, report: Report, style: Style, *, whole: bool) -> 
     yield paint(f"{result.label}: {_titled(finding, report)}")
     yield from _indented(which(finding, report))
     if result.description:
-        yield f"    {one_line(result.description)}"
+        yield f'    "{one_line(result.description)}"'
     yield from _indented(visible(result.message))
     trace = visible(result.traceback)
-    yield from _indented(trace if whole else own_frames(trace))
+    yield from _indented(trace if whole else short(trace, visible(result.message)))
     if result.runbook:
         yield f"    Runbook: {one_line(result.runbook)}"
 
