@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from smoketest.coroutines import Call
 
@@ -67,3 +68,20 @@ def test_frames_show_where_the_coroutine_stands(
 
     assert function.__name__ in names
     assert ("stops_first" in names) is (function is what_the_loop_calls_for_it)
+
+
+def test_a_loops_thread_that_has_ended_is_nobodys() -> None:
+    """Its ident may be another's by then, and who ends a test by it would end that one's."""
+    seen: list[int | None] = []
+
+    def look() -> None:
+        seen.append(call.thread)
+
+    async def calls_synchronous_code() -> None:
+        await sync_to_async(look)()
+
+    call = Call(calls_synchronous_code())
+    call.run()
+
+    assert seen[0] not in (None, threading.get_ident())
+    assert call.thread is None

@@ -25,8 +25,13 @@ class Call:
     def __init__(self, awaitable: Awaitable[Any]) -> None:
         self._awaitable = awaitable
         self._task: asyncio.Task[Any] | None = None
-        self.thread: int | None = None
-        """The ident of the loop's thread, once it runs."""
+        self._thread: threading.Thread | None = None
+
+    @property
+    def thread(self) -> int | None:
+        """The ident of the loop's thread while that runs; afterwards another may get it."""
+        thread = self._thread
+        return thread.ident if thread is not None and thread.is_alive() else None
 
     def run(self) -> None:
         """Wait for the end; raises what it raises, and ``CannotAwait`` under gevent."""
@@ -47,7 +52,7 @@ class Call:
         await self._awaitable
 
     def _note_thread(self) -> None:
-        self.thread = threading.get_ident()
+        self._thread = threading.current_thread()
 
     def cancel(self) -> None:
         """Cancel it, from any thread; does nothing if it has ended."""
@@ -57,10 +62,10 @@ class Call:
 
     def frames(self) -> list[FrameType]:
         """Return where it stands: the outermost frame first."""
-        if self.thread is None:
+        if self._thread is None:
             return []
         running = getattr(self._awaitable, "cr_running", True)
-        step = _step(sys._current_frames().get(self.thread)) if running else []
+        step = _step(sys._current_frames().get(self.thread or 0)) if running else []
         return step or _suspended(self._awaitable)
 
 
