@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 import pytest
+from django.db import transaction
 from django.test import Client, override_settings
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
@@ -26,6 +27,7 @@ from smoketest import conf, query, renderers, selection, sharing
 from smoketest.query import PARAMETERS
 from smoketest.responses import HEADERS
 from tests.conftest import MakeApp, Outside
+from tests.testapp.models import Item
 
 TOKEN = "token-only-for-hostile-tests-4711"
 PASSWORD = "pa55word-of-the-database"
@@ -358,6 +360,47 @@ def test_a_hundred_strangers_at_once_cause_one_run(
         go_on.set()
         assert [answer.result(30) for answer in answers] == [200] * 100
     assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+@pytest.mark.parametrize("vendor", CONNECTIONS, indirect=True)
+def test_strangers_who_wait_hold_no_connection_though_they_come_with_a_session(
+    make_app: MakeApp, vendor: str, outside: Outside
+) -> None:
+    make_app(f"waiting{vendor}", {"smoke.py": CROWD})
+    go_on = import_module(f"waiting{vendor}.smoke").go_on
+
+    def ask() -> int:
+        client = Client()
+        client.cookies["sessionid"] = "a" * 32  # nobody's, which only the database knows
+        return client.get("/smoketest/").status_code
+
+    def connected() -> int:
+        return int(outside(CONNECTIONS[vendor])[0][0])
+
+    before = connected()
+    with ThreadPoolExecutor(10) as pool:
+        answers = [pool.submit(ask) for _ in range(10)]
+        until(lambda: sharing._sharing._flight is not None)
+        until(lambda: sharing._sharing._flight.awaited == 9)  # type: ignore[union-attr]
+        held = connected() - before
+        go_on.set()
+        assert [answer.result(30) for answer in answers] == [200] * 10
+    assert held == 0
+
+
+@pytest.mark.parametrize("vendor", CONNECTIONS, indirect=True)
+def test_what_a_caller_has_not_committed_by_hand_outlasts_the_request(
+    make_app: MakeApp, vendor: str
+) -> None:
+    make_app(f"byhand{vendor}", {"smoke.py": "from smoketest import SmokeTest"})
+    transaction.set_autocommit(False)
+    try:
+        Item.objects.create(name="by hand")
+        assert Client().get("/smoketest/").status_code == 500
+        assert Item.objects.filter(name="by hand").exists()
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -22,6 +22,7 @@ from smoketest import (
     faults,
     fleet,
     history,
+    isolation,
     listing,
     query,
     renderers,
@@ -87,6 +88,9 @@ class IndexView(View):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Run what is asked for and return the report in the format asked for."""
         self.access = decide(request)
+        # To wait may take as long as a run, and a site has few connections: a crowd that
+        # comes with a session would have them all.
+        isolation.let_go()
         asked = self.get_query()
         renderer = query.renderer(request, asked.format, conf.renderers())
         self._check_trust(asked)

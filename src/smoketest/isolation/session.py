@@ -313,6 +313,17 @@ def usable_connections() -> list[BaseDatabaseWrapper]:
     return wrappers
 
 
+def let_go() -> None:
+    """Close this thread's connections, without those in a transaction of the caller's.
+
+    What is wanted of one later opens it again.
+    """
+    for wrapper in usable_connections():
+        # Where the caller commits by hand there may be something that is not committed.
+        if wrapper.autocommit and not wrapper.in_atomic_block:
+            wrapper.close()
+
+
 def new_lender(most: int) -> Lender:
     """Return the connections of a run: at most ``most`` to a database, and one to SQLite."""
     wrappers = usable_connections()
