@@ -27,12 +27,25 @@ def one_check(sqlite: Databases, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return given
 
 
-def test_finding_is_shown_with_its_id(one_check: list[Any]) -> None:
+def test_finding_is_named_in_the_first_line_and_told_below(one_check: list[Any]) -> None:
     [outcome] = outcomes("SystemChecks").values()
-    assert outcome.startswith(
-        "failed: The system checks found 1 at level WARNING or above: shop.W001: The kettle is cold"
+    first, second = outcome.splitlines()
+    assert first.startswith(
+        "failed: The system checks found 1 at level WARNING or above: shop.W001. Each is"
     )
+    assert second == "shop.W001: The kettle is cold."
     assert one_check == [["default", "other"]]
+
+
+def test_of_many_findings_ten_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(app_configs: Any, **kwargs: Any) -> list[Any]:
+        return [checks.Warning("Cold.", id=f"shop.W{n:03}") for n in range(12)]
+
+    monkeypatch.setattr(registry, "deployment_checks", {check})
+    [outcome] = outcomes("SystemChecks").values()
+    first, *others = outcome.splitlines()
+    assert "shop.W009 and 2 more. Each" in first
+    assert len(others) == 10
 
 
 def test_finding_below_the_level_passes() -> None:

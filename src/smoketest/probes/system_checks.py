@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.core import checks
 from django.db import connections
@@ -33,9 +33,16 @@ class SystemChecks(Probe):
         lowest = getattr(checks, self.level)
         found = [one for one in messages if one.level >= lowest and not one.is_silenced()]
         if found:
-            shown = "; ".join(f"{one.id}: {one.msg}" for one in found[:_SHOWN])
-            self.fail(
-                f"The system checks found {len(found)} at level {self.level} or above: {shown}."
-                " Each is a hazard in production. Run `manage.py check --deploy --database"
-                " default`, and repair or silence them."
-            )
+            self.fail(_told(found, self.level))
+
+
+def _told(found: Sequence[checks.CheckMessage], level: str) -> str:
+    """Return in one line which checks found something, and below it what each found."""
+    ids = ", ".join(dict.fromkeys(one.id or "a check without an id" for one in found[:_SHOWN]))
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    first = (
+        f"The system checks found {len(found)} at level {level} or above: {ids}{more}. Each is a"
+        " hazard in production. Run `manage.py check --deploy --database default`, and repair or"
+        " silence them."
+    )
+    return "\n".join([first, *(f"{one.id}: {one.msg}" for one in found[:_SHOWN])])
