@@ -116,9 +116,10 @@ def _gap(report: Report) -> str:
         if report.elsewhere:
             return nothing_selected(report.elsewhere, report.role)
         return (
-            "No test was found or selected, and that is never a pass. Smoke tests are"
-            " classes derived from smoketest.SmokeTest, in the module smoke of an"
-            " installed app; --list and ?list=1 show those that a selection has."
+            "No test was found or selected, and that is never a pass. Write a class derived"
+            " from smoketest.SmokeTest into the module smoke of an installed app, or name"
+            " ready-made tests in SMOKETEST_PROBES. --list and ?list=1 show those that a"
+            " selection has."
         )
     missing = report.selected - len(report.results)
     if missing > 0:
