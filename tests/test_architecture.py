@@ -42,7 +42,7 @@ ROWS = (
     "views management.commands.smoketest checks gate",
     "urls apps __main__",
 )
-WINGS = ("results", "isolation", "probes", "gate", "workers")
+WINGS = ("results", "isolation", "probes", "gate", "workers", "processes")
 
 VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""
@@ -56,7 +56,9 @@ WITHOUT_A_PROJECT = (
 MAY_KNOW_HTTP = ("views", "responses", "faults", "query", "access", "checks", "client")
 """The client is Django's test client; the checks ask what ALLOWED_HOSTS admits."""
 
-MAY_PRINT = ("management.commands.smoketest", "console", "gate.program", "processes", "__main__")
+MAY_PRINT = (
+    *("management.commands.smoketest", "console", "gate.program", "processes.inside", "__main__"),
+)
 """The processes print nothing; they empty the streams before they fork."""
 
 MAY_READ_SETTINGS = ("conf",)
