@@ -82,3 +82,9 @@ def test_a_long_wrong_word_is_not_repeated_whole() -> None:
     with pytest.raises(InvalidQuery) as caught:
         parse("x" * 5000 + "=1")
     assert len(str(caught.value)) < 500
+
+
+def test_a_long_pattern_is_refused() -> None:
+    assert parse("k=" + "x" * 200).selection.patterns == ("x" * 200,)
+    with pytest.raises(InvalidQuery, match="has 201 characters"):
+        parse("k=short&k=" + "*" * 201)

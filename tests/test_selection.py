@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import unittest
 from collections.abc import Collection
 from typing import Any
@@ -124,6 +125,20 @@ def test_patterns_are_those_of_unittest(
     patterns: tuple[str, ...], expected: list[Candidate]
 ) -> None:
     assert chosen(patterns=patterns) == expected
+
+
+def test_patterns_that_come_from_the_network_are_not_kept_for_ever() -> None:
+    def kept_after(numbers: range) -> int:
+        for number in numbers:
+            assert chosen(patterns=(f"{number}*",)) == []
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        first = kept_after(range(600))
+        assert kept_after(range(600, 1200)) - first < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_test_must_match_every_group_of_words() -> None:
