@@ -259,6 +259,12 @@ def test_other_methods_are_405_with_what_is_allowed(method: str, accept: str) ->
     assert text(response).startswith("FAIL\n" if accept == "*/*" else '{"status": "FAIL"')
 
 
+def test_a_method_is_not_repeated_whole(client: Client) -> None:
+    response = client.generic("X" * 5000, "/smoketest/")
+    assert response.status_code == 405
+    assert len(response.content) < 200
+
+
 # -- selection and limits
 
 
@@ -385,6 +391,19 @@ def test_under_verdict_an_anonymous_caller_learns_no_name(client: Client, query:
         response = client.get(f"/smoketest/?{query}")
     assert response.status_code == (403 if query == "list=1" else 400)
     assert not any(name in text(response) for name in ("vshop", "db", "json", "exclude-tag"))
+
+
+@pytest.mark.usefixtures("passing")
+@pytest.mark.parametrize("pattern", ["v*", "*", "nothing"])
+def test_under_verdict_an_anonymous_caller_guesses_no_name_by_patterns(
+    client: Client, pattern: str
+) -> None:
+    with override_settings(SMOKETEST_ANONYMOUS="verdict"), with_token:
+        refused = client.get(f"/smoketest/?k={pattern}")
+        admitted = client.get(f"/smoketest/?k={pattern}", headers=BEARER)
+    assert (refused.status_code, lines(refused)[0]) == (403, "FAIL")
+    assert "letter by letter" in text(refused)
+    assert admitted.status_code in (200, 500)
 
 
 @pytest.mark.usefixtures("passing")

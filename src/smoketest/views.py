@@ -114,6 +114,12 @@ class IndexView(View):
         """Raise :class:`Denied` for what only callers with credentials may ask for."""
         if self.access.trusted:
             return
+        if self.access.detail is Detail.VERDICT and "k" in self.request.GET:
+            raise Denied(
+                "A pattern is not for callers without credentials, for this site shows them its "
+                "verdict only, which would tell them names letter by letter. Send the header "
+                "'Authorization: Bearer TOKEN', or name what you know with 'test' or 'tag'."
+            )
         if asked.verify:
             raise Denied(
                 "Whether anything was committed is verified for callers with credentials only, "
@@ -231,7 +237,9 @@ class IndexView(View):
         """Answer 405 as Django does, but with a body in the format asked for."""
         response: Any = super().http_method_not_allowed(request, *args, **kwargs)
         refusal = faults.refusal(
-            request, 405, f"The method {request.method!r} is not allowed here. Use GET or HEAD."
+            request,
+            405,
+            f"The method {str(request.method)[:20]!r} is not allowed here. Use GET or HEAD.",
         )
         refusal["Allow"] = response["Allow"]
         responses.mark_as_logged(refusal)
