@@ -23,10 +23,10 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
     "past",
-    "results exceptions options escaping watchdog console errands loops",
-    "matrix",
+    "results exceptions options escaping watchdog errands loops",
+    "matrix console",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
-    "fleet",
+    "fleet asserts",
     "nodes strip",
     "rows",
     "timeouts verification marks client renderers.* listing terminal progress supervision stopping",

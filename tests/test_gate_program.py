@@ -83,15 +83,23 @@ def test_another_missing_module_is_not_hidden(tmp_path: Path) -> None:
     assert "No module named 'no_such_part_of_httpx'" in ended.stderr
 
 
-def test_a_crash_of_the_gate_is_no_failure_of_the_site(one: Scripted) -> None:
-    """Else a disk that is full would roll the site back."""
+def test_a_disk_that_is_full_does_not_roll_the_site_back(one: Scripted) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "smoketest", one.url]
         ended = subprocess.run(
             command, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert ended.returncode == 3
+    assert ended.returncode == 2
     assert "No space left on device" in ended.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_the_verdict_stands_where_a_stream_is_closed(one: Scripted, closed: str) -> None:
+    line = f'"{sys.executable}" -m smoketest {one.url} {closed}'
+    ended = subprocess.run(
+        ["bash", "-c", line], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0
 
 
 def test_nodes_come_from_standard_input(one: Scripted) -> None:

@@ -1,20 +1,31 @@
 """The two streams of a program: what is written there arrives, and has its colours.
 
-That holds whatever a stream can encode, and whether or not it is read to its end.
+That holds whatever a stream can encode, and whether or not it is read to its end, or is there
+at all. Where the report has no room, that is an error: nobody has seen it.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 from django.core.management.base import OutputWrapper
 from django.core.management.color import Style, no_style
+
+from smoketest.exceptions import SmokeTestError
+
+_STDERR = 2
+"""Its file descriptor."""
+
+
+class CannotWrite(SmokeTestError):
+    """What was to be read on standard output is lost: the disk is full, for example."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +65,17 @@ class Raw:
         return self.stream.fileno()
 
 
+def or_nowhere(stream: TextIO | None) -> Any:
+    """Return ``stream``, or what takes its place in a process that has none (``>&-``)."""
+    return io.StringIO() if stream is None else stream
+
+
 def write(text: str, stream: OutputWrapper) -> None:
-    """Write ``text`` whatever the encoding of ``stream``, and whether or not it is read."""
+    """Write ``text`` whatever the encoding of ``stream``, and whether or not it is read.
+
+    Raises :class:`CannotWrite` where that is impossible; not so for standard error, which is
+    no report, and where there is nobody left to tell.
+    """
     encoding = getattr(stream, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
@@ -63,6 +83,13 @@ def write(text: str, stream: OutputWrapper) -> None:
         stream.flush()
     except BrokenPipeError:
         _discard(stream)
+    except OSError as error:
+        _discard(stream)
+        if stream.fileno() != _STDERR:
+            raise CannotWrite(
+                f"The report could not be written to standard output: {error.strerror or error}."
+                " Nobody has seen it. Send it to where there is room."
+            ) from error
 
 
 def write_lines(lines: Iterable[str], stream: OutputWrapper) -> None:
@@ -79,13 +106,14 @@ def exit_now(status: int) -> NoReturn:
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # a disk that is full has no room for saying so, either
+        # A disk that is full has no room for saying so, either; or there is no such stream.
+        with suppress(OSError, AttributeError):
             stream.flush()
     os._exit(status)
 
 
 def _discard(stream: OutputWrapper) -> None:
-    """Let what is still written to ``stream`` vanish: nobody reads it any more.
+    """Let what is still written to ``stream`` vanish: nobody reads it any more, or can.
 
     Else Python fails once more when it flushes the stream at its end, with a status
     of its own (https://docs.python.org/3/library/signal.html#note-on-sigpipe).

@@ -14,7 +14,7 @@ from django.core.management.base import OutputWrapper
 from django.core.management.color import Style
 
 from smoketest import terminal
-from smoketest.console import Console, Raw, write, write_lines
+from smoketest.console import CannotWrite, Console, Raw, write, write_lines
 from smoketest.outputs import Output
 from smoketest.progress import LiveLine, Progress, drawing, is_wanted
 from smoketest.results import Report, TestResult
@@ -93,15 +93,22 @@ class Delivery:
     def deliver(self, report: Report) -> int:
         """Write ``report`` everywhere, and return the status to exit with."""
         failures = list(_written(report, self.targets))
+        try:
+            self._show(report)
+        except CannotWrite as error:
+            failures.append(str(error))
+        write_lines(failures, self.console.err)
+        return self._status(report) or (usage_status(self.targets) if failures else 0)
+
+    def _show(self, report: Report) -> None:
+        """Write ``report`` to standard output; raise ``CannotWrite`` where nobody will see it."""
         if self.on_stdout is None:
             self._tell_a_person(report)
-        else:
-            render = getattr(self.on_stdout, "render_end", self.on_stdout.render)
-            write(render(report), self.console.out)
-            if self.durations is not None:
-                write_lines(terminal.slowest_lines(report, self.durations), self.console.err)
-        write_lines(failures, self.console.err)
-        return self._status(report) or (WRONG_USAGE if failures else 0)
+            return
+        render = getattr(self.on_stdout, "render_end", self.on_stdout.render)
+        write(render(report), self.console.out)
+        if self.durations is not None:
+            write_lines(terminal.slowest_lines(report, self.durations), self.console.err)
 
     def _tell_a_person(self, report: Report) -> None:
         lines = terminal.report_lines(

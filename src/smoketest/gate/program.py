@@ -17,7 +17,7 @@ from django.core.management.base import OutputWrapper
 from django.core.management.color import color_style
 
 from smoketest import arguments, delivery
-from smoketest.console import Console, exit_now, write
+from smoketest.console import Console, exit_now, or_nowhere, write
 from smoketest.delivery import COULD_NOT_TELL, Delivery
 from smoketest.exceptions import SmokeTestError
 from smoketest.gate import addresses, credentials, options
@@ -41,6 +41,7 @@ def start() -> NoReturn:
     # Reports are many objects that stay. To look for garbage among them each time that 700
     # more are made takes a quarter of the time of asking a thousand nodes.
     gc.set_threshold(50_000)
+    sys.stdout, sys.stderr = or_nowhere(sys.stdout), or_nowhere(sys.stderr)
     try:
         status = main()
     except (KeyboardInterrupt, asyncio.CancelledError):

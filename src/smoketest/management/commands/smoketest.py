@@ -30,7 +30,7 @@ from smoketest import (
 )
 from smoketest.arguments import InvalidArgument
 from smoketest.cleansing import cleanse, cleanse_result
-from smoketest.console import Console, exit_now, write
+from smoketest.console import CannotWrite, Console, exit_now, or_nowhere, write
 from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE, Delivery
 from smoketest.exceptions import CannotIsolate, InvalidSelection, SmokeTestError, UnknownFormat
 from smoketest.fleet import Expectation
@@ -60,6 +60,13 @@ class Command(BaseCommand):
     # The settings that count are validated as they are read. The project's own checks
     # take time, may need a database, and would end the process with a status of theirs.
     requires_system_checks = ()
+
+    def __init__(self, stdout: Any = None, stderr: Any = None, **options: Any) -> None:
+        super().__init__(
+            stdout=stdout or or_nowhere(sys.stdout),
+            stderr=stderr or or_nowhere(sys.stderr),
+            **options,
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the arguments; words and meanings are those of Django's ``test``."""
@@ -336,6 +343,7 @@ def _usage_errors() -> Iterator[None]:
         yield
     except (
         CannotIsolate,
+        CannotWrite,
         ImproperlyConfigured,
         InvalidArgument,
         InvalidOutput,

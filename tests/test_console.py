@@ -1,0 +1,77 @@
+"""Standard output and standard error that are closed, full, or read by nobody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.projects import Project
+
+SMOKE = """
+    from smoketest import SmokeTest
+
+
+    class PlainTest(SmokeTest):
+        def test_good(self):
+            pass
+"""
+BAD = (
+    SMOKE
+    + """
+        def test_bad(self):
+            self.fail("it does not hold")
+"""
+)
+LOST = "could not be written to standard output: No space left on device."
+
+
+def shell(folder: Path, words: str, smoke: str = SMOKE) -> subprocess.CompletedProcess[str]:
+    """Run ``manage.py smoketest words``, as a shell takes it."""
+    project = Project(folder)
+    project.smoke(smoke)
+    return subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -m django smoketest {words}'],
+        env=project.environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", [">&-", "--format json >&-", "2>&-", "-v 2 >&- 2>&-"])
+def test_the_verdict_stands_where_a_stream_is_closed(tmp_path: Path, words: str) -> None:
+    assert shell(tmp_path, words).returncode == 0
+    assert shell(tmp_path, words, BAD).returncode == 1
+
+
+@pytest.mark.parametrize("words", ["", "--format json", "--format ndjson", "-v 2", "--list"])
+def test_a_report_that_nobody_sees_is_no_pass(tmp_path: Path, words: str) -> None:
+    ended = shell(tmp_path, f"{words} >/dev/full")
+    assert ended.returncode == 2
+    assert LOST in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_report_that_nobody_sees_is_unknown_to_a_monitor(tmp_path: Path) -> None:
+    assert shell(tmp_path, "--format nagios >/dev/full").returncode == 3
+
+
+def test_a_failure_that_nobody_sees_is_one(tmp_path: Path) -> None:
+    ended = shell(tmp_path, "--output json:report.json >/dev/full", BAD)
+    assert ended.returncode == 1
+    assert LOST in ended.stderr
+    assert (tmp_path / "report.json").read_text().startswith("{")
+
+
+def test_standard_error_that_is_full_does_not_fail_the_run(tmp_path: Path) -> None:
+    ended = shell(tmp_path, "--durations 1 --format json 2>/dev/full")
+    assert ended.returncode == 0
+
+
+def test_wrong_usage_is_that_without_standard_error(tmp_path: Path) -> None:
+    assert shell(tmp_path, "nosuch 2>&-").returncode == 2
