@@ -3,7 +3,8 @@
 The examples of each page are run in a small project, in the order of the page:
 
 - A block whose first line is a comment with a path is a file of that project.
-  ``config/settings.py`` is added to; any other file is replaced.
+  ``config/settings.py`` is added to, and so is a ``urls.py`` by ``urlpatterns +=``; any
+  other file is replaced.
 - ```` ```console ```` runs the lines that begin with ``$ python manage.py``, and
   compares what they print with what stands below them. A line ``...`` stands for
   any number of lines. Times, dates and this machine's names are not compared.
@@ -25,7 +26,7 @@ from textwrap import dedent
 import pytest
 from markdown_it import MarkdownIt
 
-from smoketest import renderers
+from smoketest import __version__, renderers
 from smoketest.conf import RELEASE_VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,8 +206,10 @@ class Project:
         elif path.startswith("shop/smoke/"):
             self.write("shop/smoke/__init__.py", "")
             self.write(path, text)
+        elif "urlpatterns +=" in text:
+            self.write("config/urls.py", (self.root / "config/urls.py").read_text() + text)
         else:
-            self.write("config/urls.py" if path == "urls.py" else path, text)
+            self.write(path, text)
 
     def run(self, command: str, check: bool = False) -> str:
         """Return what ``command`` prints; with ``check`` it must not fail."""
@@ -260,6 +263,34 @@ def test_every_command_prints_what_the_page_shows(page: Path, project: Project) 
                 assert 'manage.py", line' not in printed, "it crashed"
                 if expected and not matches(expected, printed):
                     pytest.fail(f"{page}:{block.line}: {command}\n{printed}", pytrace=False)
+
+
+def test_readme_leads_from_pip_to_a_served_report_in_a_new_project(tmp_path: Path) -> None:
+    """To the letter: ``django-admin startproject``, and what the README says to add."""
+    page = ROOT / "README.md"
+    subprocess.run(
+        [sys.executable, "-m", "django", "startproject", "config", tmp_path],
+        check=True,
+        env=ENVIRONMENT,
+    )
+    project = Project(tmp_path)
+    for block in blocks(page):
+        file = FILE.match(block.text)
+        if file and not file[1].startswith("shop/"):
+            path = tmp_path / "config" / file[1]
+            path.write_text(path.read_text() + block.text)
+    project.run("python manage.py migrate -v 0", check=True)
+    [first, *_] = project.run("python manage.py smoketest").splitlines()
+    get = "print(Client(SERVER_NAME='localhost').get('/smoketest/').text)"
+    served = project.run(f'python manage.py shell -v 0 -c "from django.test import Client; {get}"')
+    assert first == "PASS: 4 of 4 tests passed, 1 skipped"
+    assert served.startswith("PASS\n")
+    assert "path('admin/'" in project.run("cat config/urls.py")
+
+
+def test_readme_names_the_version_while_pip_must_be_told() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert (f"django-smoketest=={__version__}" in readme) is ("rc" in __version__)
 
 
 def test_keys_of_a_report_are_those_that_the_reference_lists(project: Project) -> None:

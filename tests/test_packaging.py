@@ -73,6 +73,17 @@ def test_metadata_says_what_it_is(metadata: Message) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
 
 
+def test_a_release_candidate_is_no_stable_version(metadata: Message) -> None:
+    stable = "Development Status :: 5 - Production/Stable" in metadata.get_all("Classifier", [])
+    assert stable is smoketest.__version__.replace(".", "").isdigit()
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    [first, *_] = re.findall(r"^## (\S+)", changes, re.MULTILINE)
+    assert first == smoketest.__version__
+
+
 def test_what_pypi_shows_is_the_readme_without_links_that_would_lead_nowhere(
     metadata: Message,
 ) -> None:

@@ -8,6 +8,6 @@ from __future__ import annotations
 from .marks import optional, runs_on, serial, tag, timeout
 from .testcases import SmokeTest
 
-__version__ = "2.0.0"
+__version__ = "2.0.0rc1"
 
 __all__ = ["SmokeTest", "optional", "runs_on", "serial", "tag", "timeout"]
