@@ -256,7 +256,7 @@ def test_the_first_line_comes_before_the_last_test_ends(
     assert (second["outcome"], end["status"], end["tests_failed"]) == ("failed", "FAIL", 1)
     assert response.status_code == 200
     assert response["X-Accel-Buffering"] == "no"
-    assert response["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "no-store, private"
     assert response["Content-Type"] == "application/x-ndjson; charset=utf-8"
 
 

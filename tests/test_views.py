@@ -41,7 +41,7 @@ if django.VERSION < (6, 0):
     ADMINS = [("Ops", "ops@example.com")]
 
 HEADERS = {
-    "Cache-Control": "no-store",
+    "Cache-Control": "no-store, private",
     "Vary": "Accept, Authorization, Cookie",
     "X-Robots-Tag": "noindex",
 }
@@ -553,7 +553,7 @@ def test_login_required_middleware_lets_the_view_be(client: Client) -> None:
 @pytest.mark.parametrize("url", ["/smoketest/?k=good", "/cached/?k=good"])
 def test_the_cache_middleware_keeps_no_report(client: Client, url: str) -> None:
     first, second = client.get(f"{url}&format=json"), client.get(f"{url}&format=json")
-    assert first["Cache-Control"] == "no-store"
+    assert first["Cache-Control"] == "no-store, private"
     started = [json.loads(text(response))["started_at"] for response in (first, second)]
     assert started[0] != started[1]
     # Early releases of Django 5.2 stored what says "no-store" unless they were told so.
@@ -608,7 +608,7 @@ def test_inside_the_projects_own_test_case_the_tests_see_its_data(
 def test_the_view_works_under_asgi() -> None:
     response = async_to_sync(AsyncClient().get)("/smoketest/?k=good")
     assert (response.status_code, lines(response)[0]) == (200, "PASS")
-    assert response["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "no-store, private"
 
 
 @pytest.mark.usefixtures("failing")
@@ -674,7 +674,7 @@ def test_who_does_not_get_a_turn_in_time_is_told_when_to_come_back(
         response = client.get(f"/smoketest/?deadline=0.01&format={format}")
     assert response.status_code == 503
     assert 1 <= int(response["Retry-After"]) <= 20
-    assert response["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "no-store, private"
     if format == "text":
         said = "another run was under way" in text(response)
         assert lines(response)[0] == "FAIL"

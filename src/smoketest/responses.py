@@ -12,7 +12,7 @@ from smoketest import renderers, streaming
 from smoketest.results import Report
 
 HEADERS = {
-    "Cache-Control": "no-store",
+    "Cache-Control": "no-store, private",
     "Vary": "Accept, Authorization, Cookie",
     "X-Robots-Tag": "noindex",
 }
