@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import threading
 from pathlib import Path
+from textwrap import dedent
 from time import monotonic
 from typing import Any
 
@@ -16,8 +18,10 @@ from django.core.management import CommandError, call_command
 from smoketest import processes, runner
 from smoketest.exceptions import CannotIsolate
 from smoketest.options import Options
+from smoketest.results import Outcome
 from tests.conftest import Databases, Outside
 from tests.projects import Project
+from tests.test_isolation import made
 from tests.test_supervision import HOLDS_THE_LOCK
 
 
@@ -207,6 +211,73 @@ def test_failfast_ends_what_runs_beside(project: Project, tmp_path: Path) -> Non
     assert "C.test_late" not in run.ids
 
 
+def test_failfast_does_not_lose_the_tests_of_a_class_that_is_killed(project: Project) -> None:
+    smoke = """
+        import os
+        from smoketest import SmokeTest
+
+        class A(SmokeTest):
+            @classmethod
+            def setUpClass(cls): os._exit(7)
+            def test_1(self): pass
+            def test_2(self): pass
+    """
+    run = Run(project, smoke, "--failfast")
+    assert run.outcomes() == {"A.test_1": "errored", "A.test_2": "errored"}
+
+
+def test_a_copy_of_the_process_that_a_test_lets_go_on_tells_nothing(
+    project: Project, tmp_path: Path
+) -> None:
+    project.smoke(f"""
+        import os, pathlib
+        from smoketest import SmokeTest
+
+        class A(SmokeTest):
+            def test_1(self):
+                if pid := os.fork():
+                    os.waitpid(pid, 0)
+            def test_2(self):
+                pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()
+    """)
+    done = project.command("--isolate", "--format", "ndjson", "-k", "A")
+    ids = [json.loads(line).get("id") for line in done.stdout.splitlines()]
+    assert ids == ["shop.smoke.A.test_1", "shop.smoke.A.test_2", None]
+    assert len([one for one in tmp_path.iterdir() if one.name.isdigit()]) == 1
+
+
+def test_an_import_that_hangs_keeps_no_other_test_from_running(project: Project) -> None:
+    project._write("shop/smoke/__init__.py", "")
+    project._write("shop/smoke/hangs.py", "import threading\nthreading.Event().wait()\n")
+    project._write(
+        "shop/smoke/works.py",
+        "from smoketest import SmokeTest\nclass A(SmokeTest):\n    def test_it(self): pass\n",
+    )
+    done = project.command("--isolate", "--format", "json", "--timeout", "0.5")
+    assert done.stdout, done.stderr
+    results = {one["id"]: one for one in json.loads(done.stdout)["results"]}
+    assert results["shop.smoke.works.A.test_it"]["outcome"] == "passed"
+    assert "still being imported" in results["shop.smoke.hangs"]["message"]
+
+
+def test_where_the_exit_statuses_of_processes_are_not_kept_the_report_is_whole(
+    project: Project,
+) -> None:
+    """Some programs start others with SIGCHLD ignored; then nobody learns how a child ended."""
+    Project(project.folder, "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)")
+    smoke = """
+        import os
+        from smoketest import SmokeTest
+
+        class A(SmokeTest):
+            def test_1(self): os._exit(7)
+            def test_2(self): pass
+    """
+    run = Run(project, smoke)
+    assert run.outcomes() == {"A.test_1": "errored", "A.test_2": "passed"}
+    assert "SIGCHLD" in run["A.test_1"]["message"]
+
+
 def test_ctrl_c_ends_every_process_and_gives_a_report(project: Project, tmp_path: Path) -> None:
     fifo = tmp_path / "says"
     os.mkfifo(fifo)
@@ -376,6 +447,69 @@ class Base(SmokeTest):
     )
     assert project.command("--isolate").returncode == 0
     assert log.read_text().split() == ["begin", "end"] * 6
+
+
+# -- what it costs the machine
+
+SCRIPT = """
+    import os
+    import django
+    django.setup()
+    from smoketest import runner
+    from smoketest.options import Options
+
+    def held():
+        return sorted(os.listdir("/proc/self/fd"))
+
+    before = held()
+    report = runner.run(options=Options(isolate=True, timeout=0.5, parallel=2))
+    assert held() == before, (before, held())
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        print(report.counts.passed, report.counts.errored)
+"""
+
+
+def test_no_process_and_no_descriptor_is_left(project: Project) -> None:
+    project.smoke(f"""
+        import os
+        from smoketest import SmokeTest
+
+        class A(SmokeTest):
+            def test_it(self): pass
+
+        class B(SmokeTest):
+            def test_it(self): os._exit(1)
+
+        class C(SmokeTest):
+            def test_it(self): {HOLDS_THE_LOCK}
+    """)
+    project._write("script.py", dedent(SCRIPT))
+    with project.start("script") as process:
+        out, err = process.communicate(timeout=60)
+    assert (out, err) == ("1 2\n", "")
+
+
+def test_where_the_machine_has_no_process_left_the_tests_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread()])
+    monkeypatch.setattr(os, "fork", no_more)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    [result], _ = processes.execute(
+        [made(test_it=lambda self: None)("test_it")],
+        Options(),
+        monotonic() + 10,
+        lambda result: None,
+    )
+    assert result.outcome is Outcome.ERRORED
+    assert "Cannot allocate memory" in result.message
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def no_more() -> int:
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
 
 # -- where no process may be started

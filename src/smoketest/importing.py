@@ -98,6 +98,11 @@ class Importer:
         return running.module or import_module(name)
 
 
+def given_up() -> list[threading.Thread]:
+    """Return the threads of imports that nobody waits for any more, and that have not ended."""
+    return [running for running in _under_way.values() if running.given_up]
+
+
 def _is_imported(name: str) -> bool:
     """Whether ``name`` is there, and no other thread is at its import."""
     module = sys.modules.get(name)

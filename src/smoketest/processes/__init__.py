@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from .. import isolation
+from .. import importing, isolation
 from ..exceptions import CannotIsolate
 from ..options import Options
 from ..results import TestResult
@@ -43,7 +43,10 @@ def execute(
 
 
 def _refuse_to_fork() -> None:
-    others = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
+    # An import that hangs is a thread, too. What it holds is for the tests that want it, and
+    # these are killed at their limits.
+    own = {threading.current_thread(), *importing.given_up()}
+    others = [thread.name for thread in threading.enumerate() if thread not in own]
     if others:
         raise CannotIsolate(
             f"This process has other threads ({', '.join(map(repr, others))}), so no test can "

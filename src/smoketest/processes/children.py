@@ -6,8 +6,9 @@ import json
 import os
 import select
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -21,12 +22,18 @@ from . import inside
 Numbered = tuple[int, SmokeTest]
 """A test, and its number in discovery order."""
 
+UNKNOWN = 1000
+"""The exit status of a process where nobody learns it."""
+
 _LAST_WORDS = 1.0
 """Seconds that a process may take to print its stacks."""
 
 
 class Child:
-    """A process that runs ``tests``."""
+    """A process that runs ``tests``.
+
+    Raises ``OSError`` where the machine has none left, or no descriptor to speak with it.
+    """
 
     def __init__(self, tests: Sequence[Numbered], options: Options, deadline: float) -> None:
         self.tests = tests
@@ -37,21 +44,14 @@ class Child:
         self.stretch = timeouts.Stretch(unit, options.timeout, monotonic(), now, 0)
         """What is under way in it: a test, or what is around its tests."""
         self.status: int | None = None
-        """Its exit status, or the negative number of a signal; ``None`` while it runs."""
+        """Its exit status, or the negative number of a signal, or :data:`UNKNOWN`; ``None``
+        while it runs."""
+        self.told: deque[list[Any]] = deque()
+        """What it has told, and what nobody has looked at."""
         self._unread = b""
         self._has_been_asked = False
-        self._events, out = os.pipe()
-        self._stacks, stacks = os.pipe()
-        inside.flush()
-        self._pid = os.fork()
-        if self._pid == 0:
-            cases = [test for _, test in tests]
-            inside.run(
-                lambda: inside.ChildSchedule(cases, options, deadline, inside.Channel(out)), stacks
-            )
-        os.close(out)
-        os.close(stacks)
-        os.set_blocking(self._events, False)
+        cases = [test for _, test in tests]
+        self._pid, self._events, self._stacks = _start(cases, options, deadline)
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when something happens in it."""
@@ -59,10 +59,10 @@ class Child:
 
     def is_incomplete(self) -> bool:
         """Whether something in it had no end, now that the process has."""
-        return bool(self.left) or self.status != 0
+        return bool(self.left) or self.status not in (0, UNKNOWN)
 
-    def events(self) -> Iterator[list[Any]]:
-        """Yield what it has told since the last call; sets ``status`` once it has ended."""
+    def listen(self) -> None:
+        """Add what it says to ``told``; sets ``status`` once it has ended."""
         # First this, then the pipe: what it told before its end must not be lost.
         ended = self._has_ended()
         while (data := self._read()) is not None:
@@ -70,7 +70,7 @@ class Child:
                 ended = self._has_ended(wait=True)
                 break
             *lines, self._unread = (self._unread + data).split(b"\n")
-            yield from map(json.loads, lines)
+            self.told.extend(map(json.loads, lines))
         if ended:
             os.close(self._events)
             os.close(self._stacks)
@@ -83,16 +83,20 @@ class Child:
 
     def _has_ended(self, *, wait: bool = False) -> bool:
         if self.status is None:
-            pid, status = os.waitpid(self._pid, 0 if wait else os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
+            try:
+                pid, status = os.waitpid(self._pid, 0 if wait else os.WNOHANG)
+            except ChildProcessError:  # nobody keeps its status, or somebody else has taken it
+                self.status = UNKNOWN
+            else:
+                self.status = os.waitstatus_to_exitcode(status) if pid else None
         return self.status is not None
 
     def quit(self) -> None:
         """Ask it to print its stacks and to end, which even a loop in C does."""
         if not self._has_been_asked:  # a second signal would end it in the middle of the first
             self._has_been_asked = True
-            os.kill(self._pid, signal.SIGQUIT)
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGQUIT)
 
     def kill(self) -> str:
         """End it and all that it has started; return its stacks as faulthandler prints them."""
@@ -111,7 +115,31 @@ class Child:
 
     def end(self) -> str:
         """Return how it ended, in words."""
+        if self.status == UNKNOWN:
+            return "ended, nobody knows how, as SIGCHLD is ignored or taken by somebody else,"
         if self.status is not None and self.status < 0:
             number = -self.status
             return f"was ended by {signal.Signals(number).name} ({signal.strsignal(number)})"
         return f"ended with exit status {self.status}"
+
+
+def _start(cases: Sequence[SmokeTest], options: Options, deadline: float) -> tuple[int, int, int]:
+    """Start a process; return its number, and where its events and its stacks are read."""
+    with ExitStack() as on_failure, ExitStack() as ends_of_child:
+        events, out = _pipe(on_failure, ends_of_child)
+        stacks, into_stacks = _pipe(on_failure, ends_of_child)
+        inside.flush()
+        pid = os.fork()
+        if pid == 0:
+            inside.run(cases, options, deadline, out, into_stacks)
+        os.set_blocking(events, False)
+        on_failure.pop_all()
+    return pid, events, stacks
+
+
+def _pipe(on_failure: ExitStack, afterwards: ExitStack) -> tuple[int, int]:
+    """Return both ends; one is closed if this fails, and the other one in any case."""
+    read, write = os.pipe()
+    on_failure.callback(os.close, read)
+    afterwards.callback(os.close, write)
+    return read, write

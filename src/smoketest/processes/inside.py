@@ -12,14 +12,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from .. import isolation, supervision, timeouts
 from ..options import Options
 from ..results import TestResult
-from ..scheduling import Schedule, ThreadedSchedule, carry_out
+from ..scheduling import ThreadedSchedule, carry_out
 from ..testcases import SmokeTest
 from ..units import Delivery, Place
 
@@ -29,10 +29,17 @@ class Channel:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._owner = os.getpid()
         self._writing = threading.Lock()
 
     def send(self, *values: Any) -> None:
-        """Write it; returns when all of it is in the pipe."""
+        """Write it; returns when all of it is in the pipe.
+
+        Ends a copy of the process that a test has made by a fork, and which comes back from
+        the test as well: it would run all that follows a second time.
+        """
+        if os.getpid() != self._owner:
+            os._exit(1)
         data = memoryview(json.dumps(values).encode() + b"\n")
         with self._writing:
             while data:
@@ -76,15 +83,20 @@ class ChildSchedule(ThreadedSchedule):
         self._channel.send("end", place, lost_a_lock, result.to_dict())
 
 
-def run(schedule: Callable[[], Schedule], stacks: int) -> NoReturn:
-    """Run it in this new process, and end the process without going back to the caller's code."""
+def run(
+    tests: Sequence[SmokeTest], options: Options, deadline: float, events: int, stacks: int
+) -> NoReturn:
+    """Run ``tests`` in this new process, and end it without going back to the caller's code.
+
+    ``events`` and ``stacks`` are descriptors to write to.
+    """
     status = 1
     try:
         os.setsid()  # Ctrl-C is for the parent, which kills what this process starts, too
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         supervision.end_with_parent()
         supervision.end_on_quit(stacks)
-        carry_out(schedule())
+        carry_out(ChildSchedule(tests, options, deadline, Channel(events)))
         status = 0
     except BaseException:  # noqa: BLE001 - there is nobody to raise it to
         traceback.print_exc()

@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from time import monotonic
 from typing import Any
 
 from .. import isolation, timeouts
 from ..options import Options
-from ..recorder import Problem
+from ..recorder import Problem, Recorder
 from ..results import Outcome, TestResult
 from ..scheduling import OnBegin, OnResult, Schedule, Stopped, over_its_limit
 from ..testcases import SmokeTest
@@ -46,6 +46,8 @@ class ProcessSchedule(Schedule):
         )
         self._waiting: deque[list[Numbered]] = deque()
         self._children: list[Child] = []
+        self._new: deque[TestResult] = deque()
+        """Results that may end the run, where that is to end at the first failure."""
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
@@ -67,14 +69,40 @@ class ProcessSchedule(Schedule):
         while self._waiting or self._children:
             if monotonic() >= self.deadline:
                 self._waiting.clear()  # the processes know the deadline themselves
-            while self._waiting and len(self._children) < most:
-                tests = self._waiting.popleft()
-                self._children.append(Child(tests, self._options_of_child, self.deadline))
+            while self._waiting and len(self._children) < most and self._start_next():
+                pass
             self._watch()
         if monotonic() >= self.deadline:
             raise self.deadline_reached()
 
+    def _start_next(self) -> bool:
+        """Start a process for what waits first; whether there may be one more beside it."""
+        tests = self._waiting.popleft()
+        try:
+            self._children.append(Child(tests, self._options_of_child, self.deadline))
+        except OSError as error:
+            if self._children:  # as one of them ends, there is room
+                self._waiting.appendleft(tests)
+                return False
+            self._account_for_missing_process(tests, error)
+        return True
+
+    def _account_for_missing_process(self, tests: list[Numbered], error: OSError) -> None:
+        message = (
+            f"No process could be started to run it in: {error}. Look at the memory that is "
+            "free, and at how many processes and open files this user may have; or run without "
+            "--isolate."
+        )
+        problem = Problem(Outcome.ERRORED, message, "", "", 0)
+        for number, test in tests:
+            self.keep((number, 0), Recorder.make(test, problem, datetime.now(UTC), 0.0))
+
     # -- watching
+
+    def keep(self, place: Place, result: TestResult) -> None:
+        """Keep a result that is final; whether it ends the run is asked at the next occasion."""
+        self._new.append(result)
+        super().keep(place, result)
 
     def _watch(self) -> None:
         ends = [child.stretch.expires for child in self._children]
@@ -87,9 +115,13 @@ class ProcessSchedule(Schedule):
             if child.status is not None:
                 self._bury(child)
         self._look_at_the_clock()
+        while self._new:  # now that all is kept that is known, nothing is lost by an end
+            self.check_for_failfast(self._new.popleft())
 
     def _read(self, child: Child) -> None:
-        for kind, *values in child.events():
+        child.listen()
+        while child.told:
+            kind, *values = child.told.popleft()
             if kind == "begin":
                 self._note_begin(child, *values)
             elif kind == "proof":
@@ -117,13 +149,7 @@ class ProcessSchedule(Schedule):
         overall, _ = child.tests[number]
         if not after:
             child.left.pop(number, None)
-        delivery = Delivery((overall, after), TestResult.from_dict(told), lost_a_lock)
-        if self.keep_if_final(delivery):
-            self.check_for_failfast(self._results[delivery.place])
-
-    def _keep_and_check(self, place: Place, result: TestResult) -> None:
-        self.keep(place, result)
-        self.check_for_failfast(result)
+        self.keep_if_final(Delivery((overall, after), TestResult.from_dict(told), lost_a_lock))
 
     def _look_at_the_clock(self) -> None:
         now = monotonic()
@@ -163,12 +189,12 @@ class ProcessSchedule(Schedule):
         if again := [item for item in rest if item not in stopped]:
             self._waiting.appendleft(again)
         for number, test in stopped:
-            self._keep_and_check((number, 0), stretch.result(test, problem, **values))
+            self.keep((number, 0), stretch.result(test, problem, **values))
         if not stopped:
             number, test = child.tests[-1]
             result = stretch.result(test, problem, **values)
             late = replace(result, id=f"{result.class_id}.tearDownClass")
-            self._keep_and_check((number, 1), late)
+            self.keep((number, 1), late)
 
     def stop(self, stopped: Stopped) -> None:
         """Kill what runs, and account for what has not started."""
@@ -176,7 +202,7 @@ class ProcessSchedule(Schedule):
             if child.status is None:
                 child.quit()  # all at once, and then look at one after another
         for child in list(self._children):
-            with suppress(Stopped):  # the run has one reason to end already
+            with suppress(Stopped):  # on_result's: the run has one reason to end already
                 self._kill(child, f"{stopped} while it was running.", by_run=True)
         self._waiting.clear()
         super().stop(stopped)
