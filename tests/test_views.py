@@ -842,10 +842,12 @@ def database_down(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 @pytest.mark.usefixtures("database_down")
+@pytest.mark.parametrize("saving", [False, True])
 def test_a_database_that_is_down_is_a_result_also_for_a_caller_with_a_session(
-    client: Client, settings: Any, make_app: MakeApp, django_db_blocker: Any
+    client: Client, settings: Any, make_app: MakeApp, django_db_blocker: Any, saving: bool
 ) -> None:
     settings.SMOKETEST_ANONYMOUS = "details"
+    settings.SESSION_SAVE_EVERY_REQUEST = saving
     asking = "pass\n            from tests.testapp.models import Item; Item.objects.count()"
     make_app("vdown", {"smoke.py": PASSING.replace("pass", asking)})
     client.cookies["sessionid"] = "x" * 32
@@ -853,6 +855,7 @@ def test_a_database_that_is_down_is_a_result_also_for_a_caller_with_a_session(
         response = client.get("/smoketest/")
     assert (response.status_code, lines(response)[0]) == (500, "FAIL")
     assert "unable to open database file" in text(response)
+    assert not response.cookies  # whoever was logged in still is
 
 
 # -- log and mail

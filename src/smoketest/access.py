@@ -162,7 +162,17 @@ def _is_permitted(request: HttpRequest) -> bool:
             "the caller is taken for anonymous.",
             exc_info=True,
         )
+        _let_go_of_session(request)
         return False
+
+
+def _let_go_of_session(request: HttpRequest) -> None:
+    """Keep SessionMiddleware from the session, which could not be read.
+
+    With SESSION_SAVE_EVERY_REQUEST it would read it again and raise, in place of our answer.
+    """
+    if hasattr(request, "session"):
+        del request.session
 
 
 def _has_permission(user: object, permission: str | None) -> bool:
