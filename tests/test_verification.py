@@ -20,6 +20,8 @@ from django.test import Client, override_settings
 
 from smoketest import SmokeTest, isolation, runner, scheduling, verification
 from smoketest.isolation.guard import GuardedConnection
+from smoketest.isolation.session import Session
+from smoketest.isolation.sqlite import SQLiteGuard
 from smoketest.options import Options
 from smoketest.results import Outcome, TestResult
 from smoketest.waiting import Waiting
@@ -128,6 +130,44 @@ def test_test_that_was_cut_off_left_nothing(vendor: str, outside: Outside) -> No
         [result], verdicts = verified(made(test_hangs=test_hangs), timeout=0.3)
     finally:
         over.set()
+    assert result.timed_out
+    assert the_only(verdicts).outcome is Outcome.PASSED, the_only(verdicts).message
+    assert outside(NAMES) == []
+
+
+def test_test_that_unwinds_while_it_is_cut_off_left_nothing(
+    sqlite: Databases, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutting, undone, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def let_it_unwind(self: SQLiteGuard) -> None:
+        cutting.set()
+        undone.wait(10)
+        closed.wait(0.2)  # it must not be closed before it is cut off, however long that takes
+
+    def test_unwinds(self: SmokeTest) -> None:
+        Item.objects.create(name="smoke")
+        cutting.wait(10)
+        Item.objects.create(name="denied")
+
+    def undo(self: SQLiteGuard, frame: Any) -> None:
+        try:
+            GuardedConnection.undo(self, frame)
+        finally:
+            undone.set()
+
+    def close(self: Session) -> None:
+        really_close(self)
+        closed.set()
+
+    really_close = Session.close
+    monkeypatch.setattr(SQLiteGuard, "_smoke_await_thread", let_it_unwind)
+    monkeypatch.setattr(SQLiteGuard, "undo", undo, raising=False)
+    monkeypatch.setattr(Session, "close", close)
+    [result], verdicts = verified(made(test_unwinds=test_unwinds), timeout=0.3)
+    for thread in threading.enumerate():
+        if thread.name == "smoketest-abandons":
+            thread.join()
     assert result.timed_out
     assert the_only(verdicts).outcome is Outcome.PASSED, the_only(verdicts).message
     assert outside(NAMES) == []

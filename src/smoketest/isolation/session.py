@@ -52,6 +52,8 @@ class Session:
         self.ended: str | None = None
         """Why the thread may use no database any more."""
         self.connections: list[GuardedConnection] = []
+        self._closing = threading.RLock()
+        """Held by who closes it, and by who cuts its thread off: not both at once."""
 
     def guard(self, wrappers: Collection[BaseDatabaseWrapper]) -> None:
         """Guard ``wrappers`` until :meth:`close`."""
@@ -116,9 +118,10 @@ class Session:
 
     def close(self) -> None:
         """Give every connection back as it was; those that the session opened are closed."""
-        for connection in self.connections:
-            connection.release()
-        self.connections = []
+        with self._closing:
+            for connection in self.connections:
+                connection.release()
+            self.connections = []
 
     def abandon(self, reason: str) -> None:
         """Cut the thread off from its databases; safe to call from any other thread.
@@ -127,10 +130,11 @@ class Session:
         holds open at a server is ended there.
         """
         self.ended = reason
-        for frame in self.frames:
-            frame.end_strays(reason)
-        for connection in [*self.connections, *(c for f in self.frames for c in f.copies)]:
-            connection.forsake()
+        with self._closing:
+            for frame in self.frames:
+                frame.end_strays(reason)
+            for connection in [*self.connections, *(c for f in self.frames for c in f.copies)]:
+                connection.forsake()
 
 
 _current = threading.local()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .adoption import Owner
 from .guard import GuardedConnection
 
 # https://www.sqlite.org/pragma.html: these only read when they are given an argument.
@@ -32,8 +36,15 @@ class SQLiteGuard(GuardedConnection):
     """What is changed for a test, as it was before."""
     _smoke_severed = False
     """Whether it is denied everything."""
+    _smoke_ending: threading.Lock
+    """Held by who ends the transaction: its own thread, or one that cuts it off."""
     _thread_ident: int
     """Django's: the thread that made it."""
+
+    def come_under(self, owner: Owner, original: type[BaseDatabaseWrapper]) -> None:
+        """Begin to be guarded for ``owner``, without any traffic."""
+        super().come_under(owner, original)
+        self._smoke_ending = threading.Lock()
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return Django's own; a statement is prepared, and so authorized, each time it is run."""
@@ -59,6 +70,10 @@ class SQLiteGuard(GuardedConnection):
             (before[name],) = self.connection.execute(f"PRAGMA {name}").fetchone()
             self.connection.execute(f"PRAGMA {name} = {value}")
 
+    def _smoke_end_with_evidence(self) -> None:
+        with self._smoke_ending:
+            super()._smoke_end_with_evidence()
+
     def _smoke_rollback(self) -> None:
         driver = self.connection
         driver.set_authorizer(None)
@@ -78,10 +93,11 @@ class SQLiteGuard(GuardedConnection):
     def _smoke_fault(self, marks: Mapping[str, str]) -> str:
         if self._smoke_has_ended():  # and the authorizer denies every statement since
             return "its transaction had ended before the test did"
+        self.connection.set_authorizer(None)  # which, once severed, denies this question too
         return super()._smoke_fault(marks)
 
     def _smoke_lacks_savepoint(self, error: Exception) -> bool:
-        return not isinstance(error, sqlite3.ProgrammingError)
+        return "no such savepoint" in str(error)
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether the authorizer has denied it."""
@@ -98,14 +114,15 @@ class SQLiteGuard(GuardedConnection):
         self._smoke_severed = True
         driver.interrupt()
         self._smoke_await_thread()
-        driver.set_authorizer(None)
-        if self._smoke_evidence is not None:
-            marks, ended = self._smoke_evidence
-            self._smoke_evidence = None
-            ended(self._smoke_fault(marks))
-        if driver.in_transaction:
-            driver.execute("ROLLBACK")
-        driver.set_authorizer(_deny)
+        with self._smoke_ending:
+            driver.set_authorizer(None)
+            if self._smoke_evidence is not None:
+                marks, ended = self._smoke_evidence
+                self._smoke_evidence = None
+                ended(self._smoke_fault(marks))
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+            driver.set_authorizer(_deny)
 
     def _smoke_await_thread(self) -> None:
         """Wait until the thread of the connection, which is denied everything, is out of SQLite.
