@@ -213,6 +213,19 @@ def test_a_packed_answer_is_not_unpacked(capsys: Capture) -> None:
 # -- answers that are none
 
 
+@pytest.mark.parametrize("age", ["1", "86400", " 7 "])
+def test_a_pass_out_of_a_cache_on_the_way_is_errored(capsys: Capture, age: str) -> None:
+    with node(say(report(), Age=age)) as one:
+        [said] = problems(capsys, one.url)
+    assert said.startswith("The gate was answered by a cache on the way")
+
+
+@pytest.mark.parametrize("age", ["0", "", "soon", "-1"])
+def test_an_answer_that_is_fresh_or_of_no_known_age_counts(capsys: Capture, age: str) -> None:
+    with node(say(report(), Age=age)) as one:
+        assert gate(capsys, one.url).status == 0
+
+
 def test_a_busy_node_is_asked_again(capsys: Capture) -> None:
     busy = say({"status": "FAIL"}, 503, Retry_After="1")
     with node(busy, report()) as one:

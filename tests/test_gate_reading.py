@@ -96,6 +96,15 @@ def test_a_failure_of_1_x_names_its_tests() -> None:
             {"results": [{"id": "a", "outcome": "errored"}]},
             "it names tests that failed; its counts are not those of its results",
         ),
+        (
+            {
+                "tests_run": 1,
+                "tests_passed": 1,
+                "errored_tests": ["b"],
+                "results": [{"id": "a", "outcome": "passed"}],
+            },
+            "it names tests that failed",
+        ),
     ],
 )
 def test_a_pass_that_contradicts_itself_is_none(changes: dict[str, Any], why: str) -> None:
@@ -106,6 +115,12 @@ def test_a_pass_that_contradicts_itself_is_none(changes: dict[str, Any], why: st
 @pytest.mark.parametrize("body", [OLD, {"status": "PASS"}])
 def test_a_pass_with_another_status_than_200_is_none(body: dict[str, Any], status: int) -> None:
     assert f"its HTTP status is {status}" in refused(body, status)
+
+
+def test_a_pass_that_a_cache_has_kept_is_none() -> None:
+    said = refused(OLD, age=90.0)
+    assert "answered by a cache on the way, with what the node said 90 s before" in said
+    assert report(received(OLD, age=0.0)).passed
 
 
 def test_a_failure_with_status_200_stays_one() -> None:

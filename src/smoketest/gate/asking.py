@@ -247,6 +247,7 @@ class _Exchange:
             body=b"".join(parts),
             media_type=response.headers.get("Content-Type", ""),
             retry_after=_seconds(response.headers.get("Retry-After")),
+            age=_age(response.headers.get("Age", "")),
         )
 
     def _busy(self, received: Received) -> str:
@@ -323,6 +324,12 @@ def _seconds(retry_after: str | None) -> float | None:
     except ValueError:
         return PAUSE
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _age(text: str) -> float:
+    """Return the seconds of an ``Age``, 0 where it is none."""
+    # https://www.rfc-editor.org/rfc/rfc9111#name-age
+    return float(text.strip()[:9]) if text.strip().isascii() and text.strip().isdigit() else 0.0
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

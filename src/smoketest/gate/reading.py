@@ -42,6 +42,8 @@ class Received:
     media_type: str = ""
     retry_after: float | None = None
     """Seconds after which to ask again; ``None`` where the node does not say so."""
+    age: float = 0.0
+    """Seconds for which a cache on the way has kept it; 0 where it comes from the node."""
 
     @property
     def is_busy(self) -> bool:
@@ -69,6 +71,12 @@ def report(received: Received, cleansed: Cleanse = str) -> Report:
             f"The node sent something like a report, but {error}. It runs something else than"
             f" django-smoketest, or something changes its answers on the way. {_TRY}"
         ) from None
+    if found.passed and received.age:
+        raise NoReport(
+            f"The gate was answered by a cache on the way, with what the node said"
+            f" {received.age:g} s before: PASS. Nothing is known of the node now. Let what is in"
+            " front of it keep no answer of this URL; the node sends Cache-Control: no-store."
+        )
     if found.passed and (contradiction := "; ".join(_contradictions(found, received, data))):
         raise NoReport(
             f"The node says PASS and contradicts itself: {contradiction}. Something changes its"
@@ -146,6 +154,7 @@ def _contradictions(found: Report, received: Received, data: Mapping[str, Any]) 
         yield "no test ran"
     bad = counts.failed + counts.errored
     named = any(one.label in ("failed", "errored") for one in found.results)
+    named = named or any(data.get(key) for key in _NAMED)
     if bad or named:
         yield f"{counted(bad, 'test')} failed or errored" if bad else "it names tests that failed"
     elif data["tests_run"] != counts.run:
