@@ -115,6 +115,15 @@ def test_a_trivial_value_hides_nothing(value: object) -> None:
     assert cleansed(text, SOME_TOKEN=value) == text
 
 
+def test_the_name_of_a_field_that_is_a_word_of_the_settings_name_hides_nothing() -> None:
+    text = "password=x, X-API-KEY: y"
+    assert cleansed(text, AXES_PASSWORD_FORM_FIELD="password", HTTP_X_API_KEY="X-API-KEY") == text
+
+
+def test_a_password_that_is_the_whole_name_is_hidden() -> None:
+    assert cleansed("a password!", SHOPS={"password": "password"}) == f"a {STARS}!"
+
+
 def test_a_short_secret_is_hidden_as_a_word_only() -> None:
     text = 'File "django/db/backends/postgresql/base.py": postgres refused'
     assert cleansed(text, DB_PASSWORD="postgres") == (

@@ -197,4 +197,17 @@ def _leaves(
         for item in value:
             yield from _leaves("", item, is_secret, inside)
     elif shortest and isinstance(value, str | bytes) and len(value) >= shortest:
-        yield value if isinstance(value, str) else value.decode(errors="backslashreplace")
+        text = value if isinstance(value, str) else value.decode(errors="backslashreplace")
+        if not _is_told_by(name, text):
+            yield text
+
+
+def _is_told_by(name: object, value: str) -> bool:
+    """Whether ``value`` is a word of ``name``: AXES_PASSWORD_FORM_FIELD = "password".
+
+    Such a setting names a field or a header, and that word is in every second message.
+    PASSWORD = "password" is no such setting.
+    """
+    told = str(name).lower().replace("-", "_")
+    word = value.lower().replace("-", "_")
+    return told != word and f"_{word}_" in f"_{told}_"
