@@ -24,8 +24,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from textwrap import dedent
 from time import perf_counter
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.projects import write_bare_project
 
 SIZES = (1_000, 10_000)
 TESTS_IN_A_CLASS = 10
@@ -44,13 +47,6 @@ PROJECT = {
         os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
         execute_from_command_line(sys.argv)
         """,
-    "settings.py": """
-        SECRET_KEY = "benchmark"
-        INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "smoketest", "shop"]
-        DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
-        USE_TZ = True
-        """,
-    "shop/__init__.py": "",
     "shop/management/__init__.py": "",
     "shop/management/commands/__init__.py": "",
     "shop/management/commands/plain.py": """
@@ -121,9 +117,7 @@ def make_project(folder: Path, size: int) -> None:
         "shop/plain.py": "from unittest import TestCase\n" + test_classes("TestCase", size),
         "shop/smoke.py": "from smoketest import SmokeTest\n" + test_classes("SmokeTest", size),
     }
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(dedent(text))
+    write_bare_project(folder, files)
 
 
 def test_classes(base: str, size: int) -> str:

@@ -19,7 +19,10 @@ import tempfile
 import venv
 from pathlib import Path
 from statistics import median
-from textwrap import dedent
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.projects import write_bare_project
 
 SIZES = (50, 500)
 SECONDS = 0.1
@@ -34,13 +37,6 @@ PROGRAMS = {
 }
 
 PROJECT = {
-    "settings.py": """
-        SECRET_KEY = "benchmark"
-        INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "smoketest", "shop"]
-        DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
-        USE_TZ = True
-        """,
-    "shop/__init__.py": "",
     "measure.py": """
         import asyncio, json, os, sys, time, unittest
         from concurrent.futures import ThreadPoolExecutor
@@ -145,9 +141,7 @@ def make_project(folder: Path, size: int) -> None:
         "shop/smoke.py": "from smoketest import SmokeTest\n" + test_class("SmokeTest", size),
         "shop/plain.py": "import unittest\n" + test_class("unittest.IsolatedAsyncioTestCase", size),
     }
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(dedent(text))
+    write_bare_project(folder, files)
 
 
 def test_class(base: str, size: int) -> str:

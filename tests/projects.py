@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -54,24 +54,42 @@ _ENTRANCE = """
 """
 
 
+_BARE_SETTINGS = """
+    SECRET_KEY = "bare"
+    INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "smoketest", "shop"]
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+    USE_TZ = True
+"""
+
+
+def write_bare_project(folder: Path, files: Mapping[str, str]) -> None:
+    """Write a project with nothing in it but us, an app ``shop``, SQLite and ``files``.
+
+    Its settings are the module ``settings``, for whoever measures without those of the tests.
+    """
+    bare = {"settings.py": _BARE_SETTINGS, "shop/__init__.py": ""}
+    for path, text in {**bare, **files}.items():
+        _write(folder / path, text)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dedent(text), encoding="utf-8")
+
+
 class Project:
     """A project in ``folder``; ``settings`` are further lines of its settings."""
 
     def __init__(self, folder: Path, settings: str = "") -> None:
         self.folder = folder
-        self._write("project_settings.py", dedent(_SETTINGS) + dedent(settings))
+        _write(folder / "project_settings.py", dedent(_SETTINGS) + dedent(settings))
         for kind in ("wsgi", "asgi"):
-            self._write(f"project_{kind}.py", dedent(_ENTRANCE.format(kind=kind)))
-        self._write("shop/__init__.py", "")
-
-    def _write(self, path: str, text: str) -> None:
-        target = self.folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+            _write(folder / f"project_{kind}.py", _ENTRANCE.format(kind=kind))
+        _write(folder / "shop/__init__.py", "")
 
     def smoke(self, text: str) -> None:
         """Let ``text`` be the app's smoke module."""
-        self._write("shop/smoke.py", dedent(text))
+        _write(self.folder / "shop/smoke.py", text)
 
     def environment(self) -> dict[str, str]:
         """The variables with which a process belongs to the project."""
