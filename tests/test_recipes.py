@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.core.management import load_command_class
 from markdown_it import MarkdownIt
 
 from smoketest import conf, periodic
+from smoketest.results import Report
+from tests.scripted import Scripted, node, report, say
 
 HOW_TO = Path(__file__).parent.parent / "docs" / "how-to"
 NAME = re.compile(r"(?:#|//) (\S+)\n")
@@ -133,6 +136,149 @@ def test_prometheus_takes_configuration_and_rules(tmp_path: Path) -> None:
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "3 rules found" in checked.stdout
+
+
+# Unit tests of promtool: an hour in which minute by minute there is what `series` says.
+RULES = """
+rule_files: [smoketest.rules.yml, smoketest-fleet.rules.yml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'smoketest_run_success{instance="www"}', values: '0x10'}
+      - {series: 'smoketest_node_success{instance="www",node="web-1"}', values: '1x10'}
+      - {series: 'smoketest_node_success{instance="www",node="web-2"}', values: '0x10'}
+      - {series: 'smoketest_run_timestamp_seconds{instance="www"}', values: '60x10'}
+    alert_rule_test:
+      - {eval_time: 1m, alertname: SmokeTestsOfANodeFail, exp_alerts: []}
+      - eval_time: 3m
+        alertname: SmokeTestsOfANodeFail
+        exp_alerts:
+          - exp_labels: {severity: warning, instance: www, node: web-2}
+            exp_annotations:
+              summary: "web-2 does not pass its smoke tests, or gives no report"
+      - eval_time: 3m
+        alertname: SmokeTestsFail
+        exp_alerts:
+          - exp_labels: {severity: critical, instance: www}
+            exp_annotations: {summary: Smoke tests fail on www}
+      - {eval_time: 6m, alertname: SmokeTestsAreOld, exp_alerts: []}
+      - eval_time: 8m
+        alertname: SmokeTestsAreOld
+        exp_alerts:
+          - exp_labels: {severity: critical, instance: www}
+            exp_annotations: {summary: Nobody has run the smoke tests for five minutes}
+"""
+
+
+def test_the_alerts_on_a_fleet_fire_when_they_should(tmp_path: Path) -> None:
+    promtool = needed("promtool")
+    for name, text in files("monitor").items():
+        if name.endswith("rules.yml"):
+            (tmp_path / name).write_text(text)
+    (tmp_path / "tests.yml").write_text(RULES)
+    tested = subprocess.run(
+        [promtool, "test", "rules", "tests.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+GATE = "/opt/smoketest/bin/python"
+
+
+def of_nagios() -> str:
+    """Return the command line of the service, with what the service puts into it."""
+    text = files("monitor")["/etc/nagios4/conf.d/smoketest.cfg"]
+    line: str
+    [line] = re.findall(r"command_line +(.+)", text)
+    [check] = re.findall(r"check_command +(.+)", text)
+    name, *arguments = check.split("!")
+    assert re.findall(r"command_name +(.+)", text) == [name]
+    for number, argument in enumerate(arguments, 1):
+        line = line.replace(f"$ARG{number}$", argument)
+    assert "$" not in line
+    return line
+
+
+def of_icinga() -> str:
+    """Return the command line that Icinga makes of the command and the variables."""
+    text = files("monitor")["/etc/icinga2/conf.d/smoketest.conf"]
+    variables: dict[str, str] = dict(re.findall(r"vars\.(\w+) = \"?([^\"\n]+)", text))
+    words = " ".join(re.findall(r'"([^"]+)"', re.findall(r"command = \[(.+)\]", text)[0]))
+    for key, value in re.findall(r'^    "([\w-]+)" = (.+)', text, re.MULTILINE):
+        literal = re.findall(r'"([^"]+)"', value)
+        key_and_value = [] if "skip_key" in value else [key]
+        words += " " + " ".join(key_and_value + literal)
+    return re.sub(r"\$(\w+)\$", lambda name: variables[name[1]], words)
+
+
+def of_cron() -> str:
+    line = files("monitor")["/etc/cron.d/smoketest-fleet"].splitlines()[-1]
+    assert "%" not in line  # would end the command
+    return line.split(" prometheus ", 1)[1]
+
+
+def asked(
+    line: str, folder: Path, server: Scripted, nodes: int
+) -> subprocess.CompletedProcess[str]:
+    """Run a recipe's command line, with ``server`` for the site, which is to have ``nodes``."""
+    token = folder / "token"
+    token.write_text("a-token-that-is-no-argument\n")
+    for old, new in (
+        (GATE, sys.executable),
+        ("https://www.example.com/smoketest/", server.url),
+        ("--expect-nodes 2", f"--expect-nodes {nodes}"),
+        ("/var/lib/prometheus/node-exporter", str(folder)),
+    ):
+        line = line.replace(old, new)
+    line = re.sub(r"/\S+-token\b", str(token), line)
+    # asyncio's debug mode, a part of the development mode, reports what is slow.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDEVMODE"}
+    return subprocess.run(
+        line, shell=True, capture_output=True, text=True, check=False, cwd=folder, env=kept
+    )
+
+
+@pytest.mark.parametrize("line", [of_nagios, of_icinga])
+@pytest.mark.parametrize(
+    ("said", "nodes", "status", "word"),
+    [
+        (report(), 1, 0, "OK"),
+        (report("mail"), 1, 2, "CRITICAL"),
+        (report(), 2, 2, "CRITICAL"),
+    ],
+)
+def test_the_gate_is_a_plugin(
+    tmp_path: Path, line: Callable[[], str], said: Report, nodes: int, status: int, word: str
+) -> None:
+    with node(say(said)) as server:
+        done = asked(line(), tmp_path, server, nodes)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert done.stdout.startswith(f"SMOKETEST {word} - ")
+    [(path, headers)] = server.asked
+    assert "tag=monitor" in path
+    assert headers["Authorization"] == "Bearer a-token-that-is-no-argument"
+
+
+def test_the_gate_writes_what_node_exporter_reads_and_cron_mails_nothing(tmp_path: Path) -> None:
+    with node(say(report("mail"))) as server:
+        done = asked(of_cron(), tmp_path, server, 1)
+    assert (done.stdout, done.stderr) == ("", "")
+    written = tmp_path / "smoketest.prom"
+    assert written.stat().st_mode & 0o044 == 0o044  # of another user
+    assert "smoketest_run_success 0.0" in written.read_text()
+    checked = subprocess.run(
+        [needed("promtool"), "check", "metrics"],
+        input=written.read_text(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
