@@ -140,6 +140,35 @@ def test_the_command_keeps_its_terminal(project: Project) -> None:
     assert os.waitpid(pid, 0)[1] == 0, said.decode()
 
 
+@pytest.mark.parametrize(
+    ("left", "named"),
+    [
+        ("ThreadPoolExecutor(thread_name_prefix='stuck').submit(wait)", "'stuck_0'"),
+        ("atexit.register(wait)", "no other thread"),
+    ],
+)
+def test_what_a_test_leaves_for_the_exit_does_not_keep_the_process(
+    project: Project, left: str, named: str
+) -> None:
+    project.smoke(f"""
+        import atexit, threading
+        from concurrent.futures import ThreadPoolExecutor
+        from smoketest import SmokeTest
+
+        wait = threading.Event().wait
+
+        class T(SmokeTest):
+            def test_passes(self): {left}
+            def test_fails(self): self.fail("no")
+    """)
+    done = project.command("--timeout", "0.5", "-k", "test_passes")
+    assert done.returncode == 0
+    assert done.stdout.startswith("PASS")
+    assert "did not exit within 0.5 s after its report" in done.stderr
+    assert named in done.stderr
+    assert project.command("--timeout", "0.5").returncode == 1
+
+
 def test_no_watchdog_outlives_the_command(project: Project, tmp_path: Path) -> None:
     with started_and_stuck(project, tmp_path) as process:
         (dog,) = children_of(process.pid)

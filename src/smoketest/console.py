@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,6 +111,33 @@ def exit_now(status: int) -> NoReturn:
         with suppress(OSError, AttributeError):
             stream.flush()
     os._exit(status)
+
+
+def exit_within(seconds: float, status: int) -> None:
+    """Let the process, which is about to exit with ``status``, do so in ``seconds`` at most.
+
+    At its exit Python waits for every thread of a pool, and calls what was registered with
+    ``atexit``; a test may have left either of them stuck.
+    """
+
+    def end() -> None:
+        with suppress(OSError, AttributeError):
+            sys.stderr.write(
+                f"ENDED: the process did not exit within {seconds:g} s after its report, which is "
+                "whole. Python waits there for a thread or for what was registered with atexit. "
+                f"Look for what goes on at the end of the run: {_threads_left()}.\n"
+            )
+        exit_now(status)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _threads_left() -> str:
+    own = {threading.current_thread(), threading.main_thread()}
+    names = [repr(thread.name) for thread in threading.enumerate() if thread not in own]
+    return f"the threads are {', '.join(names)}" if names else "there is no other thread"
 
 
 def _discard(stream: OutputWrapper) -> None:

@@ -30,7 +30,7 @@ from smoketest import (
 )
 from smoketest.arguments import InvalidArgument
 from smoketest.cleansing import cleanse, cleanse_result
-from smoketest.console import CannotWrite, Console, exit_now, or_nowhere, write
+from smoketest.console import CannotWrite, Console, exit_now, exit_within, or_nowhere, write
 from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE, Delivery
 from smoketest.exceptions import CannotIsolate, InvalidSelection, SmokeTestError, UnknownFormat
 from smoketest.fleet import Expectation
@@ -122,7 +122,7 @@ class Command(BaseCommand):
                 status = going.deliver(report)
                 if not fleet:
                     history.record(report, selection)
-        self._exit(report, threads, status)
+        self._exit(report, threads, limits, status)
 
     def _delivery(self, options: Mapping[str, Any]) -> Delivery:
         return Delivery(
@@ -204,12 +204,15 @@ class Command(BaseCommand):
             write(f"{wording.nothing_selected(elsewhere, limits.role)}\n", self.stderr)
             sys.exit(COULD_NOT_TELL)
 
-    def _exit(self, report: Report, threads_before: set[threading.Thread], status: int) -> None:
+    def _exit(
+        self, report: Report, threads_before: set[threading.Thread], limits: Options, status: int
+    ) -> None:
         cut_off = any(result.timed_out or result.cut_off for result in report.results)
         left_over = set(threading.enumerate()) - threads_before
-        in_own_process = getattr(self, "_called_from_command_line", False)
-        if cut_off and left_over and in_own_process:
-            exit_now(status)
+        if getattr(self, "_called_from_command_line", False):
+            if cut_off and left_over:
+                exit_now(status)
+            exit_within(limits.timeout, status)
         if status:
             sys.exit(status)
 
