@@ -5,6 +5,7 @@ There is no standard. What each of them reads is on the reference page of the fo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import ClassVar
 from xml.etree import ElementTree as ET
@@ -33,7 +34,8 @@ class JUnitRenderer:
 
     In the report of a fleet each node has suites of its own, with its ``hostname``. The
     names of suites and cases end with that of the node, as pytest writes parameters:
-    Jenkins merges suites of one name, and GitLab drops the second case of one name.
+    Jenkins merges suites of one name, and GitLab drops the second case of one name. Where
+    the nodes have no names, because the reader may not see them, cases have numbers.
     """
 
     format: ClassVar[str] = "junit"
@@ -104,7 +106,10 @@ def _suite(name: str, results: list[TestResult], report: Report, node: Node | No
         _add_properties(suite, **_facts(report), shared="true" if report.shared else "")
     else:
         _add_properties(suite, node=node.name, role=node.role, **_facts(node))
-    suite.extend(map(_case, results))
+    seen: Counter[str] = Counter()
+    for result in results:
+        seen[result.id] += 1
+        suite.append(_case(result, seen[result.id]))
     return suite
 
 
@@ -131,9 +136,11 @@ def _numbers(counts: Counts) -> dict[str, str]:
     return dict(zip(_NUMBERS, map(str, numbers), strict=True))
 
 
-def _case(result: TestResult) -> Element:
+def _case(result: TestResult, number: int) -> Element:
+    """Return the case of ``result``, which is the ``number``-th of its name in its suite."""
     name = one_line(result.id).rpartition(".")[2]
-    case = Element("testcase", classname=_classname(result), name=f"{name}{_on(result)}")
+    again = f"[{number}]" if number > 1 else ""
+    case = Element("testcase", classname=_classname(result), name=f"{name}{_on(result)}{again}")
     if result.file:
         case.set("file", one_line(result.file))
         case.set("line", str(result.line))
