@@ -17,6 +17,8 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.round_trips = 0
+        self._flows = threading.Event()
+        self._flows.set()
 
     def run(self) -> None:
         """Take connections until :meth:`stop`."""
@@ -24,6 +26,7 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 stack.callback(_end, client)
+                self._flows.wait()
                 server = socket.create_connection(self._server)
                 stack.callback(_end, server)
                 for end in (client, server):
@@ -46,11 +49,17 @@ class Proxy:
                 elif answered.is_set():
                     answered.clear()
                     self.round_trips += 1
+                self._flows.wait()
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
 
+    def freeze(self) -> None:
+        """Pass nothing on any more: who asks gets a connection, and never an answer."""
+        self._flows.clear()
+
     def stop(self) -> None:
         """Take no more connections, and close those that are open."""
+        self._flows.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 

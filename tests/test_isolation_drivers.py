@@ -105,12 +105,12 @@ def other_way(request: pytest.FixtureRequest) -> Iterator[str]:
         with reachable(servers.pgbouncer(server)) as bouncer, configured(PORT=str(bouncer.port)):
             yield name
     else:
-        with reachable(_installed(name)):
+        with reachable(installed(name)):
             yield name
 
 
 @contextmanager
-def _installed(name: str) -> Iterator[Any]:
+def installed(name: str) -> Iterator[Any]:
     if importlib.util.find_spec(name) is None:
         raise servers.Unavailable(f"{name} is not installed")
     yield

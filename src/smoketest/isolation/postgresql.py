@@ -11,10 +11,11 @@ from typing import Any
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from . import drivers
+from .cancelling import Cancellation
 from .guard import GuardedConnection
 
 if is_psycopg3:
-    from psycopg import errors
+    from psycopg import capabilities, errors
     from psycopg.pq import ExecStatus, PipelineStatus
 
 _REFUSAL = (
@@ -37,6 +38,8 @@ _NO_SAVEPOINT = frozenset({"3B001", "25P01"})
 """invalid_savepoint_specification, no_active_sql_transaction"""
 _CANCEL_TIMEOUT = 2.0
 """Seconds that asking the server to cancel may take, over a network that may be dead."""
+_CANCELS_SAFELY = is_psycopg3 and capabilities.has_cancel_safe()
+"""Whether the driver keeps to such a limit, and to no lock meanwhile."""
 
 
 class PostgreSQLGuard(GuardedConnection):
@@ -46,6 +49,8 @@ class PostgreSQLGuard(GuardedConnection):
     _smoke_socket: socket.socket | None = None
     """The connection's socket by a descriptor of our own: the driver may close its one,
     and the number may then be another's."""
+    _smoke_cancellation: Cancellation | None = None
+    """How to cancel, where the driver's own way could stop the whole process."""
     _smoke_driver_before: dict[str, Any]
     """Attributes of the driver's connection, to put back."""
     _smoke_autocommit: bool
@@ -57,10 +62,12 @@ class PostgreSQLGuard(GuardedConnection):
         return None if self._smoke_own else super().pool  # type: ignore[misc]
 
     def connect(self) -> None:
-        """Connect, and keep a hold of the socket for :meth:`sever`."""
+        """Connect, and keep what :meth:`sever` needs."""
         super().connect()
         self._smoke_forget()
         self._smoke_socket = socket.socket(fileno=os.dup(self.connection.fileno()))
+        if not _CANCELS_SAFELY:
+            self._smoke_cancellation = Cancellation(self.connection)
 
     # -- begin and end
 
@@ -164,19 +171,21 @@ class PostgreSQLGuard(GuardedConnection):
 
     def _smoke_forget(self) -> None:
         held, self._smoke_socket = self._smoke_socket, None
+        self._smoke_cancellation = None
         if held is not None:
             held.close()
 
     def sever(self) -> None:
         """Cancel the running statement, then cut the connection; the server rolls back."""
         driver, held = self.connection, self._smoke_socket
+        cancellation = self._smoke_cancellation
         if driver is None or not self._smoke_levels or self._smoke_outer:
             return
-        with suppress(self.Database.Error):
-            if is_psycopg3:
+        if cancellation is not None:
+            cancellation.send(_CANCEL_TIMEOUT)
+        elif _CANCELS_SAFELY:
+            with suppress(self.Database.Error):
                 driver.cancel_safe(timeout=_CANCEL_TIMEOUT)
-            else:
-                driver.cancel()
         if held is not None:
             with suppress(OSError):
                 held.shutdown(socket.SHUT_RDWR)
