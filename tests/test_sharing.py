@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -169,12 +169,31 @@ def test_a_run_that_was_cut_off_because_it_had_to_wait_is_no_verdict(
 ) -> None:
     first, second = Runs(), Runs(lambda: report(Outcome.ERRORED, cut_off=True))
     start(turns, pool, "one", first)
-    two = pool.submit(turns.shared_run, "two", second, deadline=PATIENCE)
+    finished: list[Report] = []
+
+    def finish(raw: Report) -> Report:
+        finished.append(raw)
+        return raw
+
+    two = pool.submit(turns.shared_run, "two", second, deadline=PATIENCE, finish=finish)
     until(lambda: waiting(turns) == 1)
     second.go_on.set()
     first.go_on.set()
     with pytest.raises(Busy):
         two.result(PATIENCE)
+    assert finished == []
+
+
+def test_a_report_that_counts_is_finished_once_and_kept_as_that_leaves_it(turns: Sharing) -> None:
+    finished = report()
+
+    def ask() -> Report:
+        return turns.shared_run(
+            "k", lambda _: report(), deadline=25, finish=lambda raw: finished, cache_seconds=5
+        )
+
+    assert ask() is finished
+    assert replace(ask(), cached=False, age=0.0) == finished
 
 
 def test_a_run_that_was_cut_off_without_any_wait_is_its_own_fault(turns: Sharing) -> None:

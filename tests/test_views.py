@@ -6,7 +6,9 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from typing import Any
 
@@ -14,6 +16,7 @@ import django
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +24,7 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import include, path
 from django.views.decorators.cache import cache_page
 
-from smoketest import renderers, sharing
+from smoketest import history, renderers, sharing
 from smoketest.options import Options
 from smoketest.query import InvalidQuery, Query
 from smoketest.results import Report
@@ -681,6 +684,24 @@ def test_who_does_not_get_a_turn_in_time_is_told_when_to_come_back(
         assert said is (anonymous == "summary")
     if format == "json":
         assert json.loads(text(response))["status"] == "FAIL"
+
+
+@override_settings(SMOKETEST_DEADLINE=0.5)
+def test_a_run_that_was_cut_off_because_it_had_to_wait_raises_no_alarm(
+    under_way: Callable[[], None], make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "smoketest")
+    cache.clear()
+    make_app("vlate", {"smoke.py": PASSING.replace("pass", "import time; time.sleep(5)")})
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(lambda: Client().get("/smoketest/").status_code)
+        while not (answer.done() or sharing._sharing._turn._waiters):  # type: ignore[attr-defined]
+            time.sleep(0.001)
+        under_way()
+        assert answer.result(30) == 503
+    assert caplog.records == []
+    with pytest.raises(history.NothingKnown):
+        history.latest(Selection(), "web")
 
 
 @pytest.mark.usefixtures("passing")

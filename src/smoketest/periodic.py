@@ -43,9 +43,13 @@ def run(selection: Selection, role: str) -> Report:
     options = conf.options(role=role)
 
     def within(seconds: float) -> Report:
-        report = cleanse(runner.run(selection, replace(options, deadline=seconds)))
+        return runner.run(selection, replace(options, deadline=seconds))
+
+    def finish(report: Report) -> Report:
+        report = cleanse(report)
         log_report(report)
         history.record(report, selection)
         return report
 
-    return sharing.shared_run((TASK, selection, role), within, deadline=options.deadline)
+    key = TASK, selection, role
+    return sharing.shared_run(key, within, deadline=options.deadline, finish=finish)

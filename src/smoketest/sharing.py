@@ -22,6 +22,14 @@ from smoketest.results import Report
 Run = Callable[[float], Report]
 """Runs the tests within so many seconds."""
 
+Finish = Callable[[Report], Report]
+"""Does what is done with a report that counts, once, and returns it as it may be kept."""
+
+
+def _as_it_is(report: Report) -> Report:
+    return report
+
+
 FAILING_SECONDS = 1.0
 """For how long a failing report may be answered again: long enough for a crowd, too
 short to hide that the failure is over."""
@@ -88,13 +96,15 @@ class Sharing:
         run: Run,
         *,
         deadline: float,
+        finish: Finish = _as_it_is,
         cache_seconds: float = 0.0,
         fresh: bool = False,
     ) -> Report:
         """Return the report of a run for ``key``: of a new one, one under way or a recent one.
 
         ``key`` stands for all that makes two runs differ. ``run`` is called, on this
-        thread, with the seconds that remain of ``deadline`` after the wait for a turn.
+        thread, with the seconds that remain of ``deadline`` after the wait for a turn, and
+        ``finish`` with its report, unless it was cut off because of that wait.
         A report that is at most ``cache_seconds`` old is returned instead, unless the
         caller wants a ``fresh`` one. Raises :class:`Busy` when the turn does not come in
         time, :class:`Nested` inside a smoke test, and whatever ``run`` raises.
@@ -106,13 +116,13 @@ class Sharing:
         if test_id is not None:
             raise Nested(test_id)
         if isolation.must_run_inline():
-            return run(deadline)
+            return finish(run(deadline))
         recent = 0.0 if fresh else cache_seconds
         answer = self._answer_or_turn(key, monotonic() + deadline, recent)
         if isinstance(answer, Report):
             return answer
         seconds = max(answer.ends_by - monotonic(), 0.0) if answer.late else deadline
-        return self._fly(answer, lambda: run(seconds), cache_seconds)
+        return self._fly(answer, lambda: run(seconds), finish, cache_seconds)
 
     def _answer_or_turn(
         self, key: Hashable, until: float, cache_seconds: float
@@ -148,15 +158,17 @@ class Sharing:
             flight = self._flight
             return flight is not None and flight.key == key and flight.awaited > 0
 
-    def _fly(self, flight: _Flight, run: Callable[[], Report], cache_seconds: float) -> Report:
+    def _fly(
+        self, flight: _Flight, run: Callable[[], Report], finish: Finish, cache_seconds: float
+    ) -> Report:
         """Run on this thread, and let everybody who waits go on, whatever comes of it."""
         report = None
         try:
-            report = run()
-            if flight.late and _cut_off(report):
+            raw = run()
+            if flight.late and _cut_off(raw):
                 # Its own time was enough perhaps: a false alarm would be worse than none.
-                report = None
                 raise _busy(flight)
+            report = finish(raw)
             return report
         finally:
             with self._turn:
@@ -199,12 +211,13 @@ def shared_run(
     run: Run,
     *,
     deadline: float,
+    finish: Finish = _as_it_is,
     cache_seconds: float = 0.0,
     fresh: bool = False,
 ) -> Report:
     """As :meth:`Sharing.shared_run`, among all callers in this process."""
     return _sharing.shared_run(
-        key, run, deadline=deadline, cache_seconds=cache_seconds, fresh=fresh
+        key, run, deadline=deadline, finish=finish, cache_seconds=cache_seconds, fresh=fresh
     )
 
 

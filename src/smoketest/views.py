@@ -155,8 +155,7 @@ class IndexView(View):
         options = self.get_options(asked)
 
         def run(seconds: float) -> Report:
-            report = _runner(asked)(asked.selection, replace(options, deadline=seconds))
-            return self._finished(report, asked)
+            return _runner(asked)(asked.selection, replace(options, deadline=seconds))
 
         return self._shared(asked, options, run)
 
@@ -182,6 +181,7 @@ class IndexView(View):
             _key(asked, options),
             run,
             deadline=options.deadline,
+            finish=lambda report: self._finished(report, asked),
             cache_seconds=settings.cache_seconds,
             fresh=self.access.trusted and query.wants_fresh(self.request),
         )
@@ -203,7 +203,7 @@ class IndexView(View):
                 on_begin=stream.on_begin,
             )
             stream.check()
-            return self._finished(report, asked)
+            return report
 
         stream = streaming.Stream(
             write_result,

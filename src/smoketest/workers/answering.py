@@ -65,12 +65,17 @@ def _report(question: Mapping[str, Any]) -> Report:
     options = _options(question)
 
     def run(seconds: float) -> Report:
-        report = cleanse(runner.run(selection, replace(options, deadline=seconds)))
-        log_report(report)
-        return report
+        return runner.run(selection, replace(options, deadline=seconds))
 
     # In a pool of threads two questions may come to one process.
-    return sharing.shared_run((ROLE, selection, repr(options)), run, deadline=options.deadline)
+    key = ROLE, selection, repr(options)
+    return sharing.shared_run(key, run, deadline=options.deadline, finish=_finished)
+
+
+def _finished(report: Report) -> Report:
+    report = cleanse(report)
+    log_report(report)
+    return report
 
 
 def _options(question: Mapping[str, Any]) -> Options:
