@@ -88,6 +88,16 @@ SMOKE = """
                     "postgresql": "pg_sleep", "mysql": "SLEEP"
                 }[connection.vendor])
 
+    kept = []
+
+    class KeepingTest(SmokeTest):
+        def test_1_keeps_a_connection_of_the_driver(self):
+            Item.objects.count()
+            kept.append(connection.connection)
+
+        def test_2_writes_with_it(self):
+            kept[0].cursor().execute("INSERT INTO testapp_item (name) VALUES ('kept')")
+
     class ZTest(SmokeTest):
         def test_sees_nothing(self):
             self.assertFalse(Item.objects.exists())
@@ -131,6 +141,7 @@ REFUSED = {
     "test_commits_by_the_driver": "executed 'COMMIT'",
     "test_commits_by_a_method": "called the driver's commit()",
     "test_makes_a_table": "which would outlive it",
+    "test_2_writes_with_it": "of a test that has ended",
 }
 ALLOWED: dict[str, set[str]] = {
     # It has nothing to commit: psycopg2 knows of no transaction, and its class is C's.

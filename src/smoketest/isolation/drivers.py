@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakKeyDictionary
+
+from ..exceptions import Refused
 
 if TYPE_CHECKING:
     from .guard import GuardedConnection
@@ -35,11 +38,33 @@ _REFUSED = (
 # And methods that change the session for whoever has it next.
 _CHANGING = ("select_db", "set_character_set", "set_charset", "set_server_option")
 
-_guards: WeakKeyDictionary[Any, GuardedConnection] = WeakKeyDictionary()
+
+class _Resting:
+    """Whom a driver's connection asks while no test has it: everything is refused."""
+
+    def refuse(self, what: str) -> NoReturn:
+        raise Refused(
+            f"Code of a smoke test {what} through a driver's connection or a cursor of a test "
+            "that has ended. Nothing would roll that back. Ask for a cursor anew in each test, "
+            "and wait in the test for the threads that it starts."
+        )
+
+    def check_statement(self, sql: str) -> NoReturn:
+        self.refuse(f"executed {shorten(sql, 60)!r}")
+
+    change_driver = refuse
+
+
+_guards: WeakKeyDictionary[Any, GuardedConnection | _Resting] = WeakKeyDictionary()
 """Not an attribute of the driver's connection: psycopg2's can have none."""
 
 
-def guard(driver: Any, connection: GuardedConnection) -> None:
+def rest(driver: Any) -> None:
+    """Refuse everything but to close ``driver``, which no test has now, until :func:`release`."""
+    guard(driver, _Resting())
+
+
+def guard(driver: Any, connection: GuardedConnection | _Resting) -> None:
     """Guard ``driver``, which is what ``connection`` has below it, until :func:`release`."""
     driver = _innermost(driver)
     _guards[driver] = connection
@@ -109,7 +134,7 @@ def _changing(original: type, name: str) -> Callable[..., Any]:
     function = getattr(original, name)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _guards[self]._smoke_changed = True
+        _guards[self].change_driver(f"called the driver's {name}()")
         return function(self, *args, **kwargs)
 
     return method

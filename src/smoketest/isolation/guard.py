@@ -50,6 +50,8 @@ class GuardedConnection(VerifiableConnection):
             else:
                 self.__dict__.update(self._smoke_start())
             if self.connection is not None and not self._smoke_levels:
+                if self._smoke_own:
+                    self._smoke_rest()
                 self._smoke_give_back()
 
     def is_untouched(self, frame: Frame) -> bool:
@@ -144,6 +146,8 @@ class GuardedConnection(VerifiableConnection):
     def _smoke_begin_or_drop(self, frame: Frame) -> None:
         try:
             with self.wrap_database_errors:
+                if self._smoke_own:
+                    self._smoke_wake()
                 self._smoke_begin()
             self._smoke_driver = self.connection
             self._smoke_set_up = self._smoke_look_at_driver()
@@ -168,6 +172,12 @@ class GuardedConnection(VerifiableConnection):
         with self._as_outside():
             self._rollback()
             super().set_autocommit(True)
+
+    def _smoke_rest(self) -> None:
+        """Let the driver refuse everything until the next begin: a cursor may have been kept."""
+
+    def _smoke_wake(self) -> None:
+        """Let the driver be as it was before it rested, if it did."""
 
     def _smoke_look_at_driver(self) -> list[Any]:
         """Return how the driver's connection is set up: no rollback undoes what a test changes."""

@@ -130,6 +130,12 @@ class MySQLGuard(GuardedConnection):
                 "then convert the table (ALTER TABLE … ENGINE=InnoDB), or keep tests away from it."
             )
 
+    def _smoke_rest(self) -> None:
+        drivers.rest(self.connection)
+
+    def _smoke_wake(self) -> None:
+        drivers.release(self.connection)
+
     def _smoke_mark(self) -> Mapping[str, str]:
         return {
             "xa": self._smoke_xa.strip("'"),

@@ -147,6 +147,12 @@ class PostgreSQLGuard(GuardedConnection):
             setattr(driver, name, value)
         self.autocommit = self._smoke_autocommit
 
+    def _smoke_rest(self) -> None:
+        drivers.rest(self.connection)
+
+    def _smoke_wake(self) -> None:
+        drivers.release(self.connection)
+
     # -- what can be verified
 
     def _smoke_has_ended(self) -> bool:

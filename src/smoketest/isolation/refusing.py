@@ -28,6 +28,7 @@ class RefusingConnection(BorrowingConnection):
         """Pass a statement on, unless it must be refused; Django's ``execute_wrappers`` call it."""
         text = sql if isinstance(sql, str) else str(sql)
         if not self._smoke_busy:
+            self.ensure_connection()  # a cursor of the test before has not asked for it
             self.check_statement(text)
         with self._smoke_in_use:
             try:
@@ -42,6 +43,10 @@ class RefusingConnection(BorrowingConnection):
         if statement := transaction_statement(sql):
             self.refuse(f"executed {statement.upper()!r}")
         self._smoke_changed |= changes_the_session(sql)
+
+    def change_driver(self, what: str) -> None:
+        """Note that a test did ``what`` with the driver's connection, which no rollback undoes."""
+        self._smoke_changed = True
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether ``error`` is the server's way to refuse a commit."""

@@ -84,6 +84,12 @@ class SQLiteGuard(GuardedConnection):
             driver.execute(f"PRAGMA {name} = {value}")
         self.autocommit = True
 
+    def _smoke_rest(self) -> None:
+        self.connection.set_authorizer(_deny)
+
+    def _smoke_wake(self) -> None:
+        self.connection.set_authorizer(None)
+
     def _smoke_has_ended(self) -> bool:
         try:
             return not self.connection.in_transaction

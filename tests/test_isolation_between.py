@@ -1,0 +1,102 @@
+"""Between two tests: what a test has kept of its connection writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from smoketest import SmokeTest, scheduling
+from smoketest.results import Outcome
+from tests.conftest import Outside
+from tests.escapes import INSERT
+from tests.test_escapes import ITEMS, OPTIONS, run
+from tests.testapp.models import Item
+
+kept: dict[str, Any] = {}
+
+
+class Keeping(SmokeTest):
+    """Keeps a cursor, and the connection of the driver's below it."""
+
+    __test__ = False  # pytest: it is run below
+
+    def test_keep(self) -> None:
+        Item.objects.count()
+        kept["cursor"] = cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        cursor.fetchall()
+        kept["driver"] = connection.connection
+
+
+def by_the_drivers_connection(test: SmokeTest) -> None:
+    cursor = kept["driver"].cursor()
+    cursor.execute(INSERT)
+
+
+def by_the_drivers_cursor(test: SmokeTest) -> None:
+    kept["cursor"].cursor.execute(INSERT)
+
+
+def by_the_drivers_connection_and_commit(test: SmokeTest) -> None:
+    by_the_drivers_connection(test)
+    kept["driver"].commit()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [by_the_drivers_connection, by_the_drivers_cursor, by_the_drivers_connection_and_commit],
+)
+def test_write_with_what_the_test_before_has_kept_of_the_driver_is_refused(
+    vendor: str, outside: Outside, write: Callable[[SmokeTest], None]
+) -> None:
+    writing = type("Writing", (SmokeTest,), {"test_write": write})
+    keeping, written = run(Keeping, writing)
+    assert keeping.outcome is Outcome.PASSED, keeping.traceback
+    assert written.outcome is Outcome.ERRORED
+    words = "not authorized" if vendor == "sqlite" else "of a test that has ended"
+    assert words in written.message
+    assert outside(ITEMS) == []
+
+
+def test_write_with_a_cursor_of_the_test_before_is_undone(vendor: str, outside: Outside) -> None:
+    def write(test: SmokeTest) -> None:
+        kept["cursor"].execute(INSERT)
+
+    keeping, written = run(Keeping, type("Writing", (SmokeTest,), {"test_write": write}))
+    assert keeping.outcome is Outcome.PASSED, keeping.traceback
+    assert written.outcome is Outcome.PASSED, written.traceback
+    assert outside(ITEMS) == []
+
+
+def test_write_with_a_cursor_of_the_class_is_undone_with_the_test(
+    vendor: str, outside: Outside
+) -> None:
+    class Writing(SmokeTest):
+        __test__ = False
+
+        @classmethod
+        def setUpClass(cls) -> None:
+            super().setUpClass()
+            kept["cursor"] = connection.cursor()
+
+        def test_1(self) -> None:
+            kept["cursor"].execute(INSERT)
+
+        def test_2(self) -> None:
+            self.assertFalse(Item.objects.exists())
+
+    first, second = run_all(Writing)
+    assert first.outcome is Outcome.PASSED, first.traceback
+    assert second.outcome is Outcome.PASSED, second.traceback
+    assert outside(ITEMS) == []
+
+
+def run_all(cls: type[SmokeTest]) -> list[Any]:
+    """Run all tests of ``cls``, one after another on one worker."""
+    tests = [cls(name) for name in sorted(dir(cls)) if name.startswith("test_")]
+    results, _ = scheduling.execute(tests, OPTIONS, monotonic() + 30, lambda result: None)
+    return results
