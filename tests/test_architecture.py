@@ -42,7 +42,7 @@ ROWS = (
     "views management.commands.smoketest checks gate",
     "urls apps __main__",
 )
-WINGS = ("results", "isolation", "probes", "gate", "workers", "conf", "processes")
+WINGS = ("results", "isolation", "scheduling", "probes", "gate", "workers", "conf", "processes")
 
 VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""

@@ -21,6 +21,7 @@ from smoketest import SmokeTest, isolation, optional, runner, scheduling, serial
 from smoketest.exceptions import Refused
 from smoketest.options import Options
 from smoketest.results import Report, TestResult
+from smoketest.scheduling.pace import workers_for
 from tests.conftest import MakeApp, Outside
 from tests.testapp.models import Item
 
@@ -132,7 +133,7 @@ def test_as_many_tests_run_at_the_same_time_as_allowed_and_no_more() -> None:
 def test_workers_are_wanted_for_as_many_tests_as_take_long(
     ages: list[float], contested: bool, workers: int
 ) -> None:
-    assert scheduling.workers_for(ages, contested) == workers
+    assert workers_for(ages, contested) == workers
 
 
 def test_test_that_keeps_the_interpreter_does_not_keep_others_from_starting() -> None:

@@ -1,0 +1,230 @@
+"""Runs tests beside one another, watches the clock, and cuts off what does not end."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from .. import isolation, stopping, timeouts
+from ..options import Options
+from ..recorder import Problem
+from ..results import Outcome, TestResult
+from ..testcases import SmokeTest
+from ..units import Delivery, Unit, divide
+from .pace import BRIEF, workers_for
+from .schedule import OnBegin, OnResult, Schedule, Stopped
+from .worker import Worker
+
+
+class ThreadedSchedule(Schedule):
+    """Runs on workers: beside one another what may, then alone what must."""
+
+    def __init__(
+        self,
+        tests: Sequence[SmokeTest],
+        options: Options,
+        deadline: float,
+        on_result: OnResult,
+        on_begin: OnBegin,
+    ) -> None:
+        super().__init__(tests, options, deadline, on_result, on_begin)
+        self.waiting: deque[Unit] = deque()
+        self.lender = isolation.new_lender(options.max_connections)
+        self._workers: set[Worker] = set()
+        self._most = 0
+        """Workers at one time."""
+        self._settling = threading.Lock()
+        """Held while a result is delivered, or taken from a test that is cut off."""
+        self._delivered: deque[Delivery] = deque()
+        self._events: SimpleQueue[Worker | None] = SimpleQueue()
+        """Workers that have ended, and ``None`` for anything else to look at."""
+        self._wakes_at = 0.0
+        self._is_awake = True
+
+    def run(self) -> None:
+        """Run all tests; raises ``Stopped`` where that ends early."""
+        units = divide(enumerate(self._tests))
+        try:
+            self._run_units([unit for unit in units if not unit.serial], self.options.parallel)
+            self._run_units([unit for unit in units if unit.serial], 1)
+            self._run_units(self._once_more(), 1)
+        finally:
+            self.waiting.clear()
+            self.lender.close()
+
+    def _once_more(self) -> list[Unit]:
+        """The tests that lost a lock to another; what they did was rolled back."""
+        return divide(
+            (number, type(test)(test._testMethodName))
+            for number, test in enumerate(self._tests)
+            if number in self._second_tries
+        )
+
+    def _run_units(self, units: list[Unit], most: int) -> None:
+        self._alone = most == 1 or len(units) == 1
+        self._most = most
+        self.waiting.extend(units)
+        if units:
+            self._start_worker()
+        while self._workers:
+            self._watch()
+
+    def _may_grow(self) -> bool:
+        return bool(self.waiting) and len(self._workers) < self._most
+
+    def _grow(self, *, contested: bool) -> None:
+        if self._may_grow():
+            most = min(self._most, len(self._workers) + len(self.waiting))
+            wanted = min(most, workers_for([s.elapsed() for _, s in self._under_way()], contested))
+            for _ in range(wanted - len(self._workers)):
+                self._start_worker()
+
+    def _start_worker(self) -> None:
+        worker = Worker(self)
+        self._workers.add(worker)
+        worker.start()
+
+    # -- what workers call
+
+    def begin(self, stretch: timeouts.Stretch) -> None:
+        """See to it that the clock is looked at when ``stretch`` expires."""
+        super().begin(stretch)
+        if stretch.expires < self._wakes_at:
+            self._wake()
+
+    def deliver(self, stretch: timeouts.Stretch | None, *deliveries: Delivery) -> bool:
+        """Take results, unless ``stretch`` was cut off and its verdict stands."""
+        with self._settling:
+            if stretch is not None and not stretch.take():
+                return False
+            self.accept(deliveries)
+        if self.options.failfast and any(self._ends_the_run(one.result) for one in deliveries):
+            self.waiting.clear()  # now, before this worker takes the next
+        self._wake()
+        return True
+
+    def accept(self, deliveries: Sequence[Delivery]) -> None:
+        """Let the calling thread of the run have ``deliveries``, whose verdict stands."""
+        self._delivered.extend(deliveries)
+
+    def end(self, worker: Worker) -> None:
+        """Take note that ``worker`` does no more."""
+        self._events.put(worker)
+
+    def _wake(self) -> None:
+        if not self._is_awake:
+            self._is_awake = True
+            self._events.put(None)
+
+    # -- watching
+
+    def _watch(self) -> None:
+        """Wait for an event, until the next limit at the latest."""
+        # What begins while the next limit is looked for must not be missed: it wakes us.
+        self._wakes_at = math.inf
+        self._is_awake = False
+        self._wakes_at = min([*(s.may_expire() for _, s in self._under_way()), self.deadline])
+        if self._delivered:  # since it was looked at last
+            self._is_awake = True
+        until = monotonic() + (seconds := self._time_to_wait())
+        worker, contested = None, True
+        try:
+            worker = self._events.get(timeout=seconds)
+        except Empty:
+            contested = monotonic() - until > BRIEF  # somebody else had the interpreter
+        self._is_awake = True
+        self._grow(contested=contested)
+        self._keep_delivered()
+        if worker is not None:
+            self._dismiss(worker)
+        self._look_at_the_clock()
+
+    def _time_to_wait(self) -> float:
+        if self._delivered:
+            return 0.0
+        longest = BRIEF if self._may_grow() else stopping.INTERVAL
+        return min(max(0.0, self._wakes_at - monotonic()), longest)
+
+    def _under_way(self) -> list[tuple[Worker, timeouts.Stretch]]:
+        pairs = [(worker, worker.stretch) for worker in self._workers]
+        return [(worker, stretch) for worker, stretch in pairs if stretch is not None]
+
+    def _dismiss(self, worker: Worker) -> None:
+        worker.join()  # it was about to end: no thread outlives a run
+        self._workers.discard(worker)
+        if worker.error is not None:
+            raise worker.error
+
+    def _keep_delivered(self) -> None:
+        # The clock is looked at as well, for on_result may be slow and results many.
+        while self._delivered and monotonic() < self.deadline:
+            delivery = self._delivered.popleft()
+            if self.keep_if_final(delivery):
+                self.check_for_failfast(self._results[delivery.place])
+
+    def _look_at_the_clock(self) -> None:
+        now = monotonic()
+        if now >= self.deadline:
+            raise self.deadline_reached()
+        self.look_at_the_process(now)
+        for worker, stretch in self._under_way():
+            if now >= stretch.expires and self._take(stretch):
+                for result in self._cut_off(worker, stretch, over_its_limit(stretch)):
+                    self.check_for_failfast(result)
+                if self.waiting:
+                    self._start_worker()
+
+    # -- ending what does not end
+
+    def _take(self, stretch: timeouts.Stretch) -> bool:
+        """Claim the verdict; where that fails, the result is among the delivered."""
+        with self._settling:
+            return stretch.take()
+
+    def _cut_off(
+        self, worker: Worker, stretch: timeouts.Stretch, message: str, by_run: bool = False
+    ) -> list[TestResult]:
+        """Give the verdict on what ``worker`` does, and let it go; its other tests wait again."""
+        self._workers.discard(worker)
+        problem = Problem(Outcome.ERRORED, message, stretch.stack(), "", 0)
+        runner = worker.let_go(stretch)
+        rest = runner.rest()
+        stopped = [item for item in rest if item[1] is stretch.subject] or rest
+        verdicts = [((number, 0), stretch.result(test, problem)) for number, test in stopped]
+        if not stopped:
+            place, result, _ = runner.late_delivery(problem)
+            verdicts = [(place, result)]
+        results = []
+        for place, verdict in verdicts:
+            results.append(stretch.timed(verdict, timed_out=not by_run, cut_off=by_run))
+            self.keep(place, results[-1])
+        if left := [item for item in rest if item not in stopped]:
+            self.waiting.appendleft(Unit(left, fixtures=runner.unit.fixtures))
+        return results
+
+    def stop(self, stopped: Stopped) -> None:
+        """Cut off what runs, and account for what has not started."""
+        self.waiting.clear()
+        for worker in self._workers:
+            worker.abandon()
+        for worker, stretch in self._under_way():
+            if self._take(stretch):
+                told = f"{stopped} while it was running, {stretch.elapsed():.3g} s after it began."
+                self._cut_off(worker, stretch, told, by_run=True)
+        self.waiting.clear()
+        while self._delivered:
+            self.keep_if_final(self._delivered.popleft())
+        super().stop(stopped)
+
+
+def over_its_limit(stretch: timeouts.Stretch) -> str:
+    """Return the message of a test that was cut off at its limit."""
+    return (
+        f"Timed out: still running at its limit of {stretch.limit:g} s. "
+        "The stack shows where it stood. Look at what it was waiting for; "
+        "if it may take so long, give it more time with @timeout(seconds)."
+    )
