@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
 from smoketest import fleet
 from smoketest.gate import rounds
+from smoketest.results import Report
 from tests.scripted import Say, gate, node, report, say
 
 Capture = pytest.CaptureFixture[str]
@@ -95,6 +97,48 @@ def test_a_row_that_has_begun_goes_on_when_the_wait_is_over(capsys: Capture) -> 
     with node(NEW) as one:
         assert gate(capsys, one.url, "--consecutive=3", "--wait=0.001").status == 0
     assert len(one.asked) == 3
+
+
+def of_run(second: int, *bad: str) -> Report:
+    """The report of the run that began at ``second``, to a caller who sees no node."""
+    began = datetime(2026, 11, 23, 12, 0, second, tzinfo=UTC)
+    return report(*bad, started_at=began, node="", pid=0)
+
+
+def test_a_run_that_is_shown_again_counts_once(capsys: Capture) -> None:
+    """As by SMOKETEST_CACHE_SECONDS, where the gate has no token and is shown what there is."""
+    with node(of_run(1), of_run(1), of_run(2), of_run(2), of_run(3)) as one:
+        assert gate(capsys, one.url, "--consecutive=3").status == 0
+    assert len(one.asked) == 5
+
+
+def test_processes_that_take_turns_count_once_for_each_run(capsys: Capture) -> None:
+    with node(of_run(1), of_run(2), of_run(1), of_run(2), of_run(3)) as one:
+        assert gate(capsys, one.url, "--consecutive=3").status == 0
+    assert len(one.asked) == 5
+
+
+def test_nodes_that_run_anew_in_turns_still_make_a_row(capsys: Capture) -> None:
+    one, two = node(of_run(1), of_run(1), of_run(2)), node(of_run(1), of_run(3), of_run(3))
+    with one as first, two as second:
+        assert gate(capsys, first.url, second.url, "--consecutive=2").status == 0
+    assert (len(first.asked), len(second.asked)) == (3, 3)
+
+
+def test_a_pass_from_before_a_failure_does_not_begin_a_row(capsys: Capture) -> None:
+    answers = (of_run(1), of_run(2, "test_x"), of_run(1), of_run(3), of_run(4))
+    with node(*answers) as one:
+        assert gate(capsys, one.url, "--consecutive=2", "--wait=60").status == 0
+    assert len(one.asked) == 5
+
+
+def test_a_node_that_shows_one_run_for_ever_is_errored_after_a_deadline(capsys: Capture) -> None:
+    with node(of_run(1)) as one:
+        ended = gate(capsys, one.url, "--consecutive=2", "--deadline=0.3")
+    assert ended.status == 1
+    assert len(one.asked) > 1
+    assert "for 0.3 s with the report of one and the same run" in ended.out
+    assert "SMOKETEST_CACHE_SECONDS" in ended.out
 
 
 def test_enough_nodes_end_the_wait(capsys: Capture) -> None:

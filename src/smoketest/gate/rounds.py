@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,10 +14,16 @@ from smoketest import fleet
 from smoketest.fleet import Answer, Expectation, Judged
 from smoketest.gate.addresses import Address, resolved
 from smoketest.gate.asking import Asker, Reply
-from smoketest.results import Report
+from smoketest.results import EPOCH, Report
 
 INTERVAL = 1.0
 """Seconds from the beginning of one round to that of the next, at least."""
+
+_AGAIN = (
+    "The node has answered for {seconds:g} s with the report of one and the same run, so that"
+    " nothing is known of another. It is kept by SMOKETEST_CACHE_SECONDS, or by something on the"
+    " way. Send a token: for a caller who has one, the node runs the tests anew."
+)
 
 INTERRUPTED = (
     "The node had not answered when the gate was interrupted. Nothing is known of it. Ask again."
@@ -32,11 +39,53 @@ class Patience:
     wait: float = 0.0
     """Seconds after which no round begins, while the fleet does not pass."""
     consecutive: int = 1
-    """Rounds that must pass in a row; the ones after the first have no limit in time."""
+    """Rounds that must pass in a row, each with a run of its own on every node. As long as
+    they come, those after the first have no limit in time."""
 
 
 def _nothing(*_: object) -> None:
     """Take no note."""
+
+
+@dataclass
+class _Row:
+    """Rounds that passed one after the other. A run that is shown again counts once."""
+
+    _passed: int = 0
+    _again: Counter[str] = field(default_factory=Counter)
+    """By node, the rounds in which it showed a run that had counted."""
+    _seen: set[tuple[str, datetime, str, int]] = field(default_factory=set)
+    _grown: float = field(default_factory=monotonic)
+    length: int = 0
+    """How many rounds count: those of the node that showed the fewest runs."""
+
+    @property
+    def stalled(self) -> float:
+        """Seconds for which it has been one, and has not become longer."""
+        return monotonic() - self._grown
+
+    @property
+    def repeating(self) -> list[str]:
+        """The nodes that keep it from that."""
+        return [name for name, times in self._again.items() if times == max(self._again.values())]
+
+    def heard(self, name: str, report: Report | None) -> None:
+        """Take note of what a node showed; a report that tells no time is one of its own."""
+        if report is None or report.started_at == EPOCH:
+            return
+        run = (name, report.started_at, report.node, report.pid)
+        self._again[name] += run in self._seen
+        self._seen.add(run)
+
+    def ended(self, *, passed: bool) -> None:
+        """Take note of how the round went."""
+        self._passed += 1
+        if not passed:
+            self._passed = 0
+            self._again.clear()
+        before, self.length = self.length, self._passed - max(self._again.values(), default=0)
+        if not passed or self.length != before:
+            self._grown = monotonic()
 
 
 @dataclass
@@ -58,6 +107,7 @@ class Rounds:
     """What it is worth; found as it comes, so that little is left for after the deadline."""
     _present: list[Address] = field(default_factory=list)
     _misunderstood: set[str] = field(default_factory=set)
+    _row: _Row = field(default_factory=_Row)
 
     @property
     def misunderstood(self) -> str:
@@ -70,18 +120,21 @@ class Rounds:
     async def run(self) -> Report:
         """Return the report of the fleet after the last round, or after an interruption."""
         started_at, start = datetime.now(UTC), monotonic()
-        interrupted, streak = False, 0
+        interrupted = False
         try:
             while True:
                 begun = monotonic()
                 await self._round(everybody=self.patience.consecutive > 1)
                 report = self._report(started_at=started_at, duration=monotonic() - start)
-                streak = streak + 1 if report.passed else 0
+                self._row.ended(passed=report.passed)
                 rest = max(0.0, begun + INTERVAL - monotonic())
-                if streak >= self.patience.consecutive or (
-                    not streak and monotonic() + rest - start > self.patience.wait
+                if self._row.length >= self.patience.consecutive or (
+                    not report.passed and monotonic() + rest - start > self.patience.wait
                 ):
                     return report
+                if report.passed and self._row.stalled > self.patience.deadline:
+                    self._give_up()
+                    return self._report(started_at=started_at, duration=monotonic() - start)
                 await asyncio.sleep(rest)
         except asyncio.CancelledError:
             interrupted = True
@@ -109,13 +162,23 @@ class Rounds:
 
     def _heard(self, reply: Reply) -> None:
         answer, name = reply.answer, reply.answer.node
+        self._row.heard(name, answer.report)
         before = self._answers.get(name)
         if before is not None and before.report is not None and answer.report is not None:
             answer = replace(answer, report=fleet.retried(answer.report, before.report))
-        self._answers[name] = answer
-        self._judged[name] = fleet.judge(answer, self.expectation)
+        self._take(answer)
         (self._misunderstood.add if reply.misunderstood else self._misunderstood.discard)(name)
         self.on_answer(answer)
+
+    def _take(self, answer: Answer) -> None:
+        self._answers[answer.node] = answer
+        self._judged[answer.node] = fleet.judge(answer, self.expectation)
+
+    def _give_up(self) -> None:
+        """Take what shows the same run for ever as no answer."""
+        why = _AGAIN.format(seconds=self.patience.deadline)
+        for name in self._row.repeating:
+            self._take(Answer(node=name, problem=why))
 
     def _passed(self, name: str) -> bool:
         return name in self._judged and self._judged[name].passed
