@@ -353,6 +353,19 @@ def test_inside_the_callers_transaction_its_rows_are_seen_and_stay(
     assert outside(NAMES) == [("callers",)]
 
 
+def test_commit_inside_the_callers_transaction_is_refused(vendor: str, outside: Outside) -> None:
+    def test_commits(self: SmokeTest) -> None:
+        with connection.cursor() as cursor, self.assertRaisesMessage(Refused, "'COMMIT'"):
+            cursor.execute("COMMIT")
+
+    with transaction.atomic():
+        Item.objects.create(name="callers")
+        made(test_commits=test_commits)("test_commits").debug()
+        assert outside(NAMES) == []
+        transaction.set_rollback(True)
+    assert outside(NAMES) == []
+
+
 def test_caller_without_autocommit_keeps_what_it_has_not_committed(
     vendor: str, outside: Outside
 ) -> None:

@@ -202,7 +202,7 @@ class AdoptedConnection(BaseDatabaseWrapper):
     def _smoke_start(self) -> TransactionState:
         if not self._smoke_outer:
             return _pristine()
-        state = {**self._smoke_before}
+        state = {name: self._smoke_before[name] for name in STATE_FIELDS}
         for name in ("savepoint_ids", "atomic_blocks", "run_on_commit"):
             state[name] = list(state[name])
         state["atomic_blocks"].append(_marker())
