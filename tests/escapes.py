@@ -500,6 +500,18 @@ def makes_a_handler_by_hand(test: SmokeTest) -> None:
         cursor.execute(INSERT)
 
 
+@escape("changes `connection.settings_dict`, which all threads share: it has a copy", every=UNDONE)
+def changes_the_settings_of_its_connection(test: SmokeTest) -> None:
+    connection.settings_dict["NAME"] = "escaped"
+    connection.settings_dict["OPTIONS"]["escaped"] = True
+    shared = connections.settings["default"]
+    test.assertNotEqual(shared["NAME"], "escaped")
+    test.assertNotIn("escaped", shared["OPTIONS"])
+    del connection.settings_dict["OPTIONS"]["escaped"]
+    connection.settings_dict["NAME"] = shared["NAME"]
+    insert()
+
+
 @escape("keeps a cursor, and uses it after the next block", every=UNDONE)
 def gives_a_cursor_away(test: SmokeTest) -> None:
     cursor = connection.cursor()
@@ -957,6 +969,22 @@ def loads_data(test: SmokeTest) -> None:
         file.flush()
         call_command("loaddata", file.name, verbosity=0)
     test.assertEqual(Item.objects.filter(name="escaped").count(), 1)
+
+
+@escape(
+    "`connection.creation.create_test_db()`, which names another database for the whole process",
+    every=refused("was created in"),
+)
+def creates_a_test_database(test: SmokeTest) -> None:
+    connection.creation.create_test_db(verbosity=0)
+
+
+@escape(
+    "`connection.creation.destroy_test_db()` of the site's own database",
+    every=refused("was destroyed in"),
+)
+def destroys_a_test_database(test: SmokeTest) -> None:
+    connection.creation.destroy_test_db(connection.settings_dict["NAME"], verbosity=0)
 
 
 @escape(

@@ -23,6 +23,7 @@ from typing import Any
 from unittest import mock
 
 from django.conf import LazySettings
+from django.db.backends.base.creation import BaseDatabaseCreation
 from django.test import utils
 
 from .exceptions import Refused
@@ -41,6 +42,10 @@ _SETTINGS = (
 _REGISTRIES = (
     "It would replace a registry of the live process for every request that is served "
     "meanwhile. Move the test into the project's own test suite."
+)
+_DATABASES = (
+    "It would name another database in the settings of the live process, or remove one, which "
+    "may be the site's. Use the site's databases here: what a smoke test writes is rolled back."
 )
 _OBJECTS = (
     "It would replace an object of the live process for every request that is served "
@@ -149,6 +154,13 @@ def _setting_was_deleted(settings: LazySettings, setting: str) -> str:
     return f"settings.{setting} was deleted"
 
 
+def _test_database_was(done: str) -> NameOfUse:
+    def name(creation: BaseDatabaseCreation, *args: object, **kwargs: object) -> str:
+        return f"A test database of {creation.connection.alias!r} was {done}"
+
+    return name
+
+
 # Of each, the innermost method that all of its forms come through: decorator of a
 # function, of a coroutine and of a class, context manager, start() and enable().
 # modify_settings is a subclass of override_settings and ends in its enable().
@@ -158,6 +170,9 @@ _HOOKS: tuple[tuple[type, str, NameOfUse, str], ...] = (
     (LazySettings, "__delattr__", _setting_was_deleted, _SETTINGS),
     (utils.override_system_checks, "enable", _class_was_used, _REGISTRIES),
     (utils.isolate_apps, "enable", _class_was_used, _REGISTRIES),
+    (BaseDatabaseCreation, "create_test_db", _test_database_was("created"), _DATABASES),
+    (BaseDatabaseCreation, "clone_test_db", _test_database_was("cloned"), _DATABASES),
+    (BaseDatabaseCreation, "destroy_test_db", _test_database_was("destroyed"), _DATABASES),
     (mock._patch, "__enter__", _patch_was_used, _OBJECTS),
     (mock._patch_dict, "_patch_dict", _patch_dict_was_used, _OBJECTS),
 )

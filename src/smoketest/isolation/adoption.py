@@ -86,6 +86,11 @@ def _pristine() -> TransactionState:
 STATE_FIELDS = tuple(_pristine())
 
 
+def _own_settings(shared: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of what all threads of the process share, for a test may change it."""
+    return {name: {**v} if isinstance(v, dict) else v for name, v in shared.items()}
+
+
 class Level:
     """One real begin, or one real savepoint, and the frame that it belongs to."""
 
@@ -132,6 +137,7 @@ class AdoptedConnection(BaseDatabaseWrapper):
         """Begin to be guarded for ``owner``, without any traffic."""
         state = {name: getattr(self, name) for name in STATE_FIELDS}
         state["execute_wrappers"] = self.execute_wrappers
+        state["settings_dict"] = self.settings_dict
         self.__dict__.update(
             _smoke_session=owner,
             _smoke_levels=[],
@@ -146,6 +152,7 @@ class AdoptedConnection(BaseDatabaseWrapper):
             _smoke_changed=False,
             _smoke_evidence=None,
             execute_wrappers=[*self.execute_wrappers, self.watch_statement],
+            settings_dict=_own_settings(self.settings_dict),
         )
         self.__dict__.update(self._smoke_start())
 
