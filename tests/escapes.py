@@ -125,6 +125,9 @@ def escape(
 
 # -- what the bodies are made of
 
+KEPT: list[Any] = []
+"""What a test leaves behind, so that nothing ends it early."""
+
 INSERT = "INSERT INTO testapp_item (name) VALUES ('escaped')"
 
 
@@ -1150,6 +1153,29 @@ def driver_pipes_a_commit(test: SmokeTest) -> None:
 def driver_copies_rows_in(test: SmokeTest) -> None:
     with driver().cursor().copy("COPY testapp_item (name) FROM STDIN") as rows:
         rows.write_row(["escaped"])
+
+
+@escape("leaves `COPY … FROM STDIN` open", postgresql=refused("left a COPY or a stream open"))
+def driver_leaves_a_copy_open(test: SmokeTest) -> None:
+    block = driver().cursor().copy("COPY testapp_item (name) FROM STDIN")
+    block.__enter__().write_row(["escaped"])
+    KEPT.append(block)
+
+
+@escape("leaves a `stream()` open", postgresql=refused("left a COPY or a stream open"))
+def driver_leaves_a_stream_open(test: SmokeTest) -> None:
+    insert()
+    rows = driver().cursor().stream("SELECT generate_series(1, 9999)")
+    next(rows)
+    KEPT.append(rows)
+
+
+@escape("leaves a `pipeline()` open", postgresql=UNDONE)
+def driver_leaves_a_pipeline_open(test: SmokeTest) -> None:
+    pipeline = driver().pipeline()
+    pipeline.__enter__()
+    driver_sql(INSERT)
+    KEPT.append(pipeline)
 
 
 @escape(

@@ -76,6 +76,7 @@ class GuardedConnection(VerifiableConnection):
     def _undo_level(self, level: Level) -> None:
         try:
             with self._smoke_by_itself():
+                self._smoke_refuse_if_stuck()
                 if level.savepoint is None:
                     # A test may have put another in its place, and left this one to hold locks.
                     self.connection = self._smoke_driver
@@ -94,6 +95,9 @@ class GuardedConnection(VerifiableConnection):
                     "Look into the server's log for the reason."
                 ) from error
             raise
+
+    def _smoke_refuse_if_stuck(self) -> None:
+        """Raise ``Refused`` if the driver would wait for the test, which has ended."""
 
     def _smoke_is_lost(self, error: Exception) -> bool:
         return isinstance(error, (self.Database.OperationalError, self.Database.InterfaceError))

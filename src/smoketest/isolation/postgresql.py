@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
+from ..exceptions import Refused
 from . import drivers
 from .cancelling import Cancellation
 from .guard import GuardedConnection
@@ -146,6 +147,15 @@ class PostgreSQLGuard(GuardedConnection):
         for name, value in self._smoke_driver_before.items():
             setattr(driver, name, value)
         self.autocommit = self._smoke_autocommit
+
+    def _smoke_refuse_if_stuck(self) -> None:
+        if is_psycopg3 and self.connection is not None and self.connection.lock.locked():
+            raise Refused(
+                f"{self._smoke_session.frame.subject} left a COPY or a stream open on the database "
+                f"{self.alias!r}, or a thread that is in the middle of a statement, so its "
+                "connection had to be closed. The server rolls back what it did. Read to the "
+                "end, or leave the block, before the test is over."
+            )
 
     def _smoke_rest(self) -> None:
         drivers.rest(self.connection)
