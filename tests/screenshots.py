@@ -1,7 +1,7 @@
 """Makes the pictures of the page for the README and the documentation.
 
 ``python -m tests.screenshots`` (``make screenshots``) runs the example shop, well and
-with its photos missing, and as a fleet of nodes that differ, and writes
+then with its photos missing, and as a fleet of nodes that differ, and writes
 ``docs/images/page-….png``. What differs from machine to machine, names and paths, is
 replaced on its way to the browser.
 """
@@ -12,8 +12,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tests import browsers
@@ -25,20 +29,23 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
 
 IMAGES = REPOSITORY / "docs" / "images"
+TOKEN = {"Authorization": f"Bearer {browsers.TOKEN}"}
 LARGEST = 150_000
 """Bytes of one picture."""
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1000, "height": 860}}
 NARROW: dict[str, Any] = {"viewport": {"width": 375, "height": 760}, "device_scale_factor": 1.5}
-PHOTOS = str(EXAMPLE / "media")
+PHOTOS = EXAMPLE / "media"
 NO_PHOTOS = "/srv/shop/media"
-PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "page-pass": (PHOTOS, WIDE),
-    "page-fail": (NO_PHOTOS, WIDE),
-    "page-dark": (NO_PHOTOS, WIDE | {"color_scheme": "dark"}),
-    "page-narrow": (NO_PHOTOS, NARROW),
+PASSES = 12
+"""Runs that pass before a picture is taken, so that there is a strip of recent runs."""
+PICTURES: dict[str, tuple[int, dict[str, Any]]] = {
+    "page-pass": (0, WIDE),
+    "page-fail": (3, WIDE),
+    "page-dark": (3, WIDE | {"color_scheme": "dark"}),
+    "page-narrow": (3, NARROW),
 }
-"""For each picture where the shop looks for its photos, and how the page is looked at."""
+"""For each picture how many runs have failed before it, and how the page is looked at."""
 
 
 def main() -> None:
@@ -47,20 +54,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, browsers.chromium() as browser:
         folder = Path(name)
         shop = Shop.on_sqlite(folder, RELEASE="9f1c2ab")
-        for picture, (photos, options) in PICTURES.items():
-            with browsers.served(shop, folder / "log", SHOP_MEDIA_ROOT=photos) as server:
+        for picture, (failures, options) in PICTURES.items():
+            media = folder / "media"
+            with browsers.served(shop, folder / "log", SHOP_MEDIA_ROOT=str(media)) as server:
                 url = f"http://127.0.0.1:{server.port}/smoketest/"
-                take(browser, url, IMAGES / f"{picture}.png", options)
+                media.symlink_to(PHOTOS)
+                run(url, PASSES)
+                if failures:
+                    media.unlink()
+                run(url, failures)
+                take(browser, url, IMAGES / f"{picture}.png", options, {str(media): NO_PHOTOS})
+                media.unlink(missing_ok=True)
         page = fleet(shop, folder)
         take(browser, page.as_uri(), IMAGES / "page-fleet.png", WIDE)
+
+
+def run(url: str, times: int) -> None:
+    """Run the tests; what comes of them is shown later."""
+    for _ in range(times):
+        request = urllib.request.Request(url, headers=TOKEN)
+        with suppress(urllib.error.HTTPError):  # as a run that fails answers
+            urllib.request.urlopen(request).close()
 
 
 def fleet(shop: Shop, folder: Path) -> Path:
     """Ask four nodes by the gate, of which one is broken, one old and one gone."""
     nodes = [
-        {"SHOP_MEDIA_ROOT": PHOTOS},
+        {"SHOP_MEDIA_ROOT": str(PHOTOS)},
         {"SHOP_MEDIA_ROOT": NO_PHOTOS},
-        {"SHOP_MEDIA_ROOT": PHOTOS, "RELEASE": "77e01d0"},
+        {"SHOP_MEDIA_ROOT": str(PHOTOS), "RELEASE": "77e01d0"},
     ]
     with ExitStack() as stack:
         ports = [
@@ -84,12 +106,17 @@ def fleet(shop: Shop, folder: Path) -> Path:
     return page
 
 
-def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> None:
-    """Write a picture of what is at ``url``."""
-    headers = {"Authorization": f"Bearer {browsers.TOKEN}"}
-    context = browser.new_context(extra_http_headers=headers, **options)
+def take(
+    browser: Browser,
+    url: str,
+    file: Path,
+    options: dict[str, Any],
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write a picture of what is at ``url``, with other names for ``names``."""
+    context = browser.new_context(extra_http_headers=TOKEN, **options)
     page = context.new_page()
-    page.route("http://**/*", without_names)
+    page.route("http://**/*", lambda route: without_names(route, names))
     page.goto(url)
     page.screenshot(path=file)
     context.close()
@@ -99,10 +126,13 @@ def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> Non
     print(f"{file.relative_to(REPOSITORY)}: {size} bytes")
 
 
-def without_names(route: Route) -> None:
+def without_names(route: Route, names: Mapping[str, str]) -> None:
     """Fetch the page, and replace the names and paths of this machine in it."""
     response = route.fetch()
-    route.fulfill(response=response, body=without_this_machine(response.text()))
+    body = response.text()
+    for name, other in names.items():
+        body = body.replace(name, other)
+    route.fulfill(response=response, body=without_this_machine(body))
 
 
 def without_this_machine(page: str) -> str:
