@@ -280,7 +280,8 @@ def test_the_worst_that_the_documentation_states_is_what_the_code_allows() -> No
         "reports kept in memory": sharing.MOST_KEPT,
         "seconds for which a failing report is kept": sharing.FAILING_SECONDS,
         "characters of `Accept` that are read": renderers._LONGEST_HEADER,
-        "characters of a pattern, `k`": query.LONGEST_PATTERN,
+        "patterns of a request, `k`": query.MOST_PATTERNS,
+        "characters of a pattern": query.LONGEST_PATTERN,
         "characters of a wrong word that are repeated": selection._LONGEST,
     }
     assert selection._LONGEST == query._LONGEST == renderers._LONGEST_NAME

@@ -88,3 +88,9 @@ def test_a_long_pattern_is_refused() -> None:
     assert parse("k=" + "x" * 200).selection.patterns == ("x" * 200,)
     with pytest.raises(InvalidQuery, match="has 201 characters"):
         parse("k=short&k=" + "*" * 201)
+
+
+def test_many_patterns_are_refused() -> None:
+    assert len(parse("&".join(["k=x"] * 20)).selection.patterns) == 20
+    with pytest.raises(InvalidQuery, match="'k' is there 21 times"):
+        parse("&".join(["k=x"] * 21))
