@@ -23,7 +23,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..exceptions import Refused
-from . import scope
+from . import remembering, scope
 
 _installing = threading.Lock()
 
@@ -46,6 +46,7 @@ def install(guard: Callable[[BaseDatabaseWrapper], None]) -> None:
             BaseDatabaseWrapper.connect = _connecting(BaseDatabaseWrapper.connect)  # type: ignore[method-assign, assignment]
             threading.Thread.start = _starting(threading.Thread.start)  # type: ignore[method-assign, assignment]
             ThreadPoolExecutor.submit = _submitting(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
+            remembering.install()
 
 
 def _looking_up(stock: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
