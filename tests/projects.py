@@ -89,7 +89,11 @@ class Project:
 
     def smoke(self, text: str) -> None:
         """Let ``text`` be the app's smoke module."""
-        _write(self.folder / "shop/smoke.py", text)
+        self.write("shop/smoke.py", text)
+
+    def write(self, path: str, text: str) -> None:
+        """Let ``text``, without its indentation, be the file ``path`` of the project."""
+        _write(self.folder / path, text)
 
     def environment(self) -> dict[str, str]:
         """The variables with which a process belongs to the project."""

@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 from pathlib import Path
-from textwrap import dedent
 from time import monotonic
 from typing import Any
 
@@ -164,6 +163,32 @@ def test_a_class_fixture_that_holds_the_lock_takes_its_tests_along(project: Proj
     assert "in tearDownClass" in run["B.tearDownClass"]["traceback"]
 
 
+def test_a_module_fixture_that_is_killed_is_no_warning_because_the_last_test_is_optional(
+    project: Project,
+) -> None:
+    smoke = f"""
+        from smoketest import SmokeTest, optional
+
+        def tearDownModule(): {HOLDS_THE_LOCK}
+
+        class A(SmokeTest):
+            def test_it(self): pass
+
+        class B(SmokeTest):
+            @optional
+            def test_it(self): "Of that test alone."
+    """
+    run = Run(project, smoke, "--timeout", "0.5")
+    assert run.status == 1
+    assert run.outcomes() == {
+        "A.test_it": "passed",
+        "B.test_it": "passed",
+        "tearDownModule": "errored",
+    }
+    assert run["tearDownModule"]["description"] == ""
+    assert run["tearDownModule"]["duration"] >= 0.5
+
+
 def test_at_the_deadline_the_report_is_complete(project: Project) -> None:
     smoke = f"""
         import threading
@@ -247,9 +272,9 @@ def test_a_copy_of_the_process_that_a_test_lets_go_on_tells_nothing(
 
 
 def test_an_import_that_hangs_keeps_no_other_test_from_running(project: Project) -> None:
-    project._write("shop/smoke/__init__.py", "")
-    project._write("shop/smoke/hangs.py", "import threading\nthreading.Event().wait()\n")
-    project._write(
+    project.write("shop/smoke/__init__.py", "")
+    project.write("shop/smoke/hangs.py", "import threading\nthreading.Event().wait()\n")
+    project.write(
         "shop/smoke/works.py",
         "from smoketest import SmokeTest\nclass A(SmokeTest):\n    def test_it(self): pass\n",
     )
@@ -428,7 +453,7 @@ def test_a_test_that_lost_a_lock_to_another_process_runs_once_more(
 def test_on_sqlite_one_process_runs_at_a_time(project: Project, tmp_path: Path) -> None:
     log = tmp_path / "log"
     classes = "\n".join(f"class T{number}(Base):\n    def test(self): pass" for number in range(6))
-    project._write(
+    project.write(
         "shop/smoke.py",
         f"""
 from smoketest import SmokeTest
@@ -485,7 +510,7 @@ def test_no_process_and_no_descriptor_is_left(project: Project) -> None:
         class C(SmokeTest):
             def test_it(self): {HOLDS_THE_LOCK}
     """)
-    project._write("script.py", dedent(SCRIPT))
+    project.write("script.py", SCRIPT)
     with project.start("script") as process:
         out, err = process.communicate(timeout=60)
     assert (out, err) == ("1 2\n", "")

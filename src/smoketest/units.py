@@ -261,11 +261,11 @@ class UnitRunner:
         """Results for tests that a fixture kept from running, and for fixtures that came after."""
         late = {k: v for k, v in self._recorder.fixtures.items() if k.startswith("tearDown")}
         if escaped is not None and not self._left:
-            name, test = self._last_fixture()
-            late.setdefault(name, self._escaped_problem(escaped, test))
+            _, test = self.unit.tests[-1]
+            late.setdefault(_last_fixture(self.unit), self._escaped_problem(escaped, test))
         return [
             *(self._kept_from_running(test, escaped) for _, test in self.rest()),
-            *(self._late_delivery(*_parse(name), problem) for name, problem in late.items()),
+            *(_late_delivery(self.unit, *_parse(name), problem) for name, problem in late.items()),
         ]
 
     def _kept_from_running(self, test: SmokeTest, escaped: BaseException | None) -> Delivery:
@@ -288,38 +288,41 @@ class UnitRunner:
         exc_info = (type(escaped), escaped, escaped.__traceback__)
         return self._recorder.problem(Outcome.ERRORED, exc_info, test)
 
-    def _last_fixture(self) -> tuple[str, SmokeTest]:
-        """The fixture that was the last to be under way, in unittest's words."""
-        _, test = self.unit.tests[-1]
-        cls = type(test)
-        if _fixture_owner(cls) is cls:
-            return f"tearDownClass ({_class_name(cls)})", test
-        return f"tearDownModule ({cls.__module__})", test
 
-    def _late_delivery(self, method: str, owner: str, problem: Problem) -> Delivery:
-        """The error of a tearDown, whose tests have their results already.
+def late_delivery(unit: Unit, problem: Problem) -> Delivery:
+    """Return what becomes of the last fixture of ``unit``, which ends with ``problem``."""
+    return _late_delivery(unit, *_parse(_last_fixture(unit)), problem)
 
-        It is a warning only where all of these tests are optional.
-        """
-        tests = [
-            (number, test)
-            for number, test in self.unit.tests
-            if owner in (_class_name(type(test)), type(test).__module__)
-        ]
-        number, test = tests[-1]
-        made = Recorder.make(test, problem, datetime.now(UTC), 0.0)
-        result = replace(
-            made,
-            id=f"{owner}.{method}",
-            description="",
-            tags=(),
-            optional=all(test.spec().optional for _, test in tests),
-        )
-        return Delivery((number, 1 if method == "tearDownClass" else 2), result)
 
-    def late_delivery(self, problem: Problem) -> Delivery:
-        """What becomes of the fixture after the last test, which ends with ``problem``."""
-        return self._late_delivery(*_parse(self._last_fixture()[0]), problem)
+def _last_fixture(unit: Unit) -> str:
+    """The fixture that is the last to be under way, in unittest's words."""
+    _, test = unit.tests[-1]
+    cls = type(test)
+    if _fixture_owner(cls) in (cls, None):
+        return f"tearDownClass ({_class_name(cls)})"
+    return f"tearDownModule ({cls.__module__})"
+
+
+def _late_delivery(unit: Unit, method: str, owner: str, problem: Problem) -> Delivery:
+    """The error of a tearDown, whose tests have their results already.
+
+    It is a warning only where all of these tests are optional.
+    """
+    tests = [
+        (number, test)
+        for number, test in unit.tests
+        if owner in (_class_name(type(test)), type(test).__module__)
+    ]
+    number, test = tests[-1]
+    made = Recorder.make(test, problem, datetime.now(UTC), 0.0)
+    result = replace(
+        made,
+        id=f"{owner}.{method}",
+        description="",
+        tags=(),
+        optional=all(test.spec().optional for _, test in tests),
+    )
+    return Delivery((number, 1 if method == "tearDownClass" else 2), result)
 
 
 def _passed_too_late(result: TestResult, stretch: timeouts.Stretch) -> TestResult:

@@ -18,7 +18,7 @@ from ..recorder import Problem, Recorder
 from ..results import Outcome, TestResult
 from ..scheduling import OnBegin, OnResult, Schedule, Stopped, over_its_limit
 from ..testcases import SmokeTest
-from ..units import Delivery, Place, Unit, divide
+from ..units import Delivery, Place, Unit, divide, late_delivery
 from .children import Child, Numbered
 from .stacks import stack_of
 
@@ -191,10 +191,8 @@ class ProcessSchedule(Schedule):
         for number, test in stopped:
             self.keep((number, 0), stretch.result(test, problem, **values))
         if not stopped:
-            number, test = child.tests[-1]
-            result = stretch.result(test, problem, **values)
-            late = replace(result, id=f"{result.class_id}.tearDownClass")
-            self.keep((number, 1), late)
+            place, result, _ = late_delivery(Unit(list(child.tests), fixtures=True), problem)
+            self.keep(place, stretch.timed(result, **values))
 
     def stop(self, stopped: Stopped) -> None:
         """Kill what runs, and account for what has not started."""

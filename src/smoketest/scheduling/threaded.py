@@ -14,7 +14,7 @@ from ..options import Options
 from ..recorder import Problem
 from ..results import Outcome, TestResult
 from ..testcases import SmokeTest
-from ..units import Delivery, Unit, divide
+from ..units import Delivery, Unit, divide, late_delivery
 from .pace import BRIEF, workers_for
 from .schedule import OnBegin, OnResult, Schedule, Stopped
 from .worker import Worker
@@ -196,7 +196,7 @@ class ThreadedSchedule(Schedule):
         stopped = [item for item in rest if item[1] is stretch.subject] or rest
         verdicts = [((number, 0), stretch.result(test, problem)) for number, test in stopped]
         if not stopped:
-            place, result, _ = runner.late_delivery(problem)
+            place, result, _ = late_delivery(runner.unit, problem)
             verdicts = [(place, result)]
         results = []
         for place, verdict in verdicts:
