@@ -47,6 +47,8 @@ class Owner(Protocol):
     ended: str | None
     facts: dict[str, Any]
     """What was learnt of a database in this run, by its alias."""
+    is_stray: bool
+    """Whether its thread is one that a test has started or handed work to."""
 
     def __hash__(self) -> int:
         """A session is itself only."""
@@ -69,7 +71,8 @@ def _marker() -> Any:
     return block
 
 
-def _pristine() -> TransactionState:
+def pristine() -> TransactionState:
+    """What Django knows of an outermost block in which nothing has happened."""
     return {
         "in_atomic_block": True,
         "commit_on_exit": True,
@@ -83,7 +86,7 @@ def _pristine() -> TransactionState:
     }
 
 
-STATE_FIELDS = tuple(_pristine())
+STATE_FIELDS = tuple(pristine())
 
 
 def _own_settings(shared: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +211,7 @@ class AdoptedConnection(BaseDatabaseWrapper):
 
     def _smoke_start(self) -> TransactionState:
         if not self._smoke_outer:
-            return _pristine()
+            return pristine()
         state = {name: self._smoke_before[name] for name in STATE_FIELDS}
         for name in ("savepoint_ids", "atomic_blocks", "run_on_commit"):
             state[name] = list(state[name])

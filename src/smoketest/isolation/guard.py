@@ -20,6 +20,7 @@ from django.db.utils import Error
 
 from ..exceptions import Refused
 from .adoption import Frame, Level
+from .announcing import AnnouncedConnection
 from .verifying import VerifiableConnection
 
 _MARGIN = 0.25
@@ -27,7 +28,7 @@ _MARGIN = 0.25
 own, for a process that cannot act any more; the run's own says more of what happened."""
 
 
-class GuardedConnection(VerifiableConnection):
+class GuardedConnection(VerifiableConnection, AnnouncedConnection):
     """What the guarded classes of all vendors share; see the module's docstring."""
 
     _smoke_attributes: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class GuardedConnection(VerifiableConnection):
                 level = self._smoke_levels.pop()
                 self._undo_level(level)
         finally:
+            self._smoke_call_off(frame)
             state = frame.state_before(self)
             if state is not None:
                 self.__dict__.update(state)
@@ -58,6 +60,7 @@ class GuardedConnection(VerifiableConnection):
         """Whether there is nothing to undo: Django knows only that a transaction is open."""
         return (
             not self._smoke_levels
+            and not self._smoke_announced
             and not self._smoke_outer
             and frame.state_before(self) is None
             and self.connection is None
@@ -146,6 +149,7 @@ class GuardedConnection(VerifiableConnection):
         else:
             self._smoke_begin_or_drop(frame)
             self._smoke_levels.append(Level(frame, None))
+        self._smoke_announce(frame)
 
     def _smoke_begin_or_drop(self, frame: Frame) -> None:
         try:

@@ -52,6 +52,8 @@ class Session:
         self.ended: str | None = None
         """Why the thread may use no database any more."""
         self.connections: list[GuardedConnection] = []
+        self.is_stray = False
+        """Whether its thread is one that a test has started or handed work to."""
         self._closing = threading.RLock()
         """Held by who closes it, and by who cuts its thread off: not both at once."""
 
@@ -270,6 +272,7 @@ class Rollback:
         if session is None:
             own = self._session
             session = Session(own.limits, own.deadline, own.lender, own.proofs)
+            session.is_stray = True
             session.clock = own.clock
             session.frames = [self._twin()]
             self.strays[ident] = session
