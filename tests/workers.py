@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 from tests.projects import REPOSITORY, Project
@@ -61,8 +60,8 @@ class CeleryProject(Project):
 
     def __init__(self, folder: Path, settings: str) -> None:
         super().__init__(folder, settings)
-        self._write("project_celery.py", dedent(_APPLICATION))
-        self._write("shop/__init__.py", "from project_celery import app as celery_app\n")
+        self.write("project_celery.py", _APPLICATION)
+        self.write("shop/__init__.py", "from project_celery import app as celery_app\n")
         self.smoke(
             '''
             import os
