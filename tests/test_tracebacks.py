@@ -66,6 +66,26 @@ def test_what_the_message_does_not_say_is_kept() -> None:
     assert short(f"{HEADER}{FRAME}ValueError: y\n", "z") == f"{HEADER}{FRAME}ValueError: y\n"
 
 
+CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
+OURS = f'  File "{Path(tracebacks.__file__)}", line 1, in x\n    self.fail("y")\n'
+DRIVER = '  File "/srv/site/.venv/lib/python3.13/site-packages/driver.py", line 1, in x\n'
+
+
+def test_a_cause_that_says_the_same_from_foreign_code_is_left_out() -> None:
+    """As when a database is down: the driver's exception is told by Django's."""
+    text = f"{HEADER}{DRIVER}driver.Error: gone\n{CAUSE}{HEADER}{FRAME}{DRIVER}django.Error: gone\n"
+    assert short(text, "django.Error: gone") == f"{FRAME}  … 1 frame …\n"
+    assert "driver.Error: far" in short(text.replace("gone", "far", 1), "django.Error: gone")
+
+
+def test_of_an_exception_of_ours_its_cause_is_shown() -> None:
+    """As of a smoke module that cannot be imported."""
+    ours = "smoketest.exceptions.CannotLoad: cannot: OSError: no"
+    text = f"{HEADER}{FRAME}OSError: no\n{CAUSE}{HEADER}{OURS}{ours}\n"
+    assert short(text, ours) == FRAME
+    assert short(f"{HEADER}{OURS}{ours}\n", ours) == ""
+
+
 def test_subtests_that_failed_in_the_same_line_have_one_traceback() -> None:
     parts = [f"{HEADER}{FRAME}AssertionError: {n} is not 7\n" for n in range(3)]
     message = "\n".join(f"(n={n}): {n} is not 7" for n in range(3))
@@ -82,7 +102,7 @@ def test_a_stack_and_a_group_stay_as_they_are() -> None:
 
 
 def test_an_assertion_of_ours_has_nothing_to_show_and_an_error_of_ours_has() -> None:
-    ours = f'  File "{Path(tracebacks.__file__)}", line 1, in x\n    self.fail("y")\n'
+    ours = OURS
     assert short(f"{HEADER}{ours}AssertionError: y\n", "y") == ""
     assert short(f"{HEADER}{ours}OSError: y\n", "OSError: y") == ours
     library_of_others = ours.replace(str(Path(tracebacks.__file__)), "/site-packages/shop.py")

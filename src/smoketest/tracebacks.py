@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sysconfig
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 _FRAME = re.compile(r'  File "(?P<file>.*)", line \d+.*\n(?:    .*\n|  \[.*\n)*', re.MULTILINE)
 _HIDDEN = re.compile(r"(?:  \x00\n)+")
@@ -44,42 +46,59 @@ def _counted(frames: int) -> str:
 
 _HEADER = "Traceback (most recent call last):\n"
 _PARTS = re.compile(rf"^{re.escape(_HEADER)}", re.MULTILINE)
+_PART = re.compile(
+    r"(?P<frames>(?:  .*\n)*)(?P<words>[\s\S]*?)"
+    r"(?P<link>\n(?:The above exception was|During handling of) .*\n\n)?"
+)
+
+
+class _Part(NamedTuple):
+    """One traceback of a chain: its frames, its exception, and how it led to the next."""
+
+    frames: str
+    words: str
+    link: str
 
 
 def short(traceback: str, message: str) -> str:
     """Return what ``traceback`` tells beyond ``message``, for a reader who has just read that.
 
-    The words of an exception at its end are left out where they are in the message, and
-    so are frames that were there before, and the header where there is one traceback
-    only. Of the rest the frames are those of :func:`own_frames`. An assertion of this
-    package, such as that of a ready-made test, has no frame to show: its message is for
-    the reader, and its source is not.
+    The words of an exception are left out where they are in the message, and so are
+    tracebacks that are there twice, the header where there is one traceback only, and a
+    cause that says the same from foreign code. Of the rest the frames are those of
+    :func:`own_frames`. An assertion or an exception of this package has no frame to
+    show: its message is for the reader, and its source is not.
     """
-    before, *parts = _PARTS.split(traceback)
-    kept = [part for part in dict.fromkeys(_untold(part, message) for part in parts) if part]
-    alone = not before and len(kept) == 1 and not _divided(kept[0])[1]
-    header = "" if alone else _HEADER
-    return own_frames(before + "".join(header + part for part in kept))
+    before, *texts = _PARTS.split(traceback)
+    parts = [kept for text in texts if (kept := _untold(text, message))]
+    if parts and parts[-1].link:  # the exception that it led to is told
+        frames, words, _ = parts.pop()
+        parts.append(_Part(frames, "" if words.strip() in message else words, ""))
+    if not before and len(set(parts)) == 1 and not parts[0].words:
+        return own_frames(parts[0].frames)
+    return own_frames(before + "".join(dict.fromkeys(f"{_HEADER}{''.join(one)}" for one in parts)))
 
 
-def _divided(part: str) -> tuple[str, str]:
-    """Return frames and words of what follows a header."""
-    frames = re.match(r"(?:  .*\n)*", part)
-    end = frames.end() if frames else 0
-    return part[:end], part[end:]
+def _untold(text: str, message: str) -> _Part | None:
+    """Return what ``text``, which followed a header, says beyond ``message``."""
+    found = _PART.fullmatch(text)
+    frames, words, link = found.group("frames", "words", "link") if found else ("", text, None)
+    kind, _, said = words.strip().partition(":")
+    name = kind.rpartition(".")[2]
+    if name == "AssertionError" and said.strip() == "None":  # of self.fail(): its line is told
+        said = ""
+    if link:
+        same = said.strip() in message and _is_all(_is_foreign, frames)
+        return None if same else _Part(frames, words, link)
+    ours = name == "AssertionError" or kind.startswith(f"{__package__}.")
+    if (said.strip() if ours else words.strip()) not in message:
+        return _Part(frames, words, "")
+    return None if ours and _is_all(_is_ours, frames) else _Part(frames, "", "")
 
 
-def _untold(part: str, message: str) -> str:
-    frames, words = _divided(part)
-    kind, _, text = words.strip().partition(":")
-    failure = kind.rpartition(".")[2] == "AssertionError"
-    if failure and text.strip() == "None":  # of self.fail(): its line is the message
-        text = ""
-    if (text.strip() if failure else words.strip()) not in message:
-        return part
-    return "" if failure and _is_ours(frames) else frames
+def _is_all(what: Callable[[str], bool], frames: str) -> bool:
+    return all(what(frame["file"]) for frame in _FRAME.finditer(frames))
 
 
-def _is_ours(frames: str) -> bool:
-    files = [frame["file"] for frame in _FRAME.finditer(frames)]
-    return all(file.startswith(_OURS) for file in files)
+def _is_ours(file: str) -> bool:
+    return file.startswith(_OURS)
