@@ -94,6 +94,13 @@ def test_subtests_that_failed_in_the_same_line_have_one_traceback() -> None:
     assert short("\n".join([*parts, other]), f"{message}\n9") == f"{HEADER}{FRAME}{HEADER}{OTHER}"
 
 
+def test_of_a_stack_what_was_waited_for_is_shown() -> None:
+    waits = DRIVER.replace("line 1", "line 9")
+    stack = f"Stack at that moment (most recent call last):\n{FRAME}{DRIVER}{DRIVER}{waits}{OURS}"
+    shown = f"Stack at that moment (most recent call last):\n{FRAME}  … 2 frames …\n{waits}"
+    assert short(stack, "Timed out") == f"{shown}  … 1 frame …\n"
+
+
 def test_a_stack_and_a_group_stay_as_they_are() -> None:
     stack = f"Stack at that moment (most recent call last):\n{FRAME}"
     assert short(stack, "It was not done after 1 s.") == stack

@@ -11,21 +11,25 @@ from typing import NamedTuple
 
 _FRAME = re.compile(r'  File "(?P<file>.*)", line \d+.*\n(?:    .*\n|  \[.*\n)*', re.MULTILINE)
 _HIDDEN = re.compile(r"(?:  \x00\n)+")
-_OURS = (f"{sysconfig.get_path('stdlib')}/", f"{Path(__file__).parent}/", "<frozen ")
+_HERE = f"{Path(__file__).parent}/"
+_OURS = (f"{sysconfig.get_path('stdlib')}/", _HERE, "<frozen ")
+_STACK = "Stack at that moment"
 
 
 def own_frames(traceback: str) -> str:
     """Return ``traceback`` with the frames of the project's own files only.
 
     Frames of Python's library, of installed packages and of this one are replaced by
-    their number. Where no frame is the project's own, all are kept.
+    their number. Where no frame is the project's own, all are kept. Of a stack the
+    innermost is kept as well, for that is what was being waited for.
     """
     own = 0
+    innermost = _innermost(traceback) if traceback.startswith(_STACK) else None
 
     def marked(frame: re.Match[str]) -> str:
         nonlocal own
         if _is_foreign(frame["file"]):
-            return "  \x00\n"
+            return frame[0] if frame.start() == innermost else "  \x00\n"
         own += 1
         return frame[0]
 
@@ -33,6 +37,12 @@ def own_frames(traceback: str) -> str:
     return (
         _HIDDEN.sub(lambda m: f"  … {_counted(m[0].count(chr(0)))} …\n", cut) if own else traceback
     )
+
+
+def _innermost(stack: str) -> int | None:
+    """Return where the innermost frame of ``stack`` begins, that of this package left out."""
+    frames = [frame for frame in _FRAME.finditer(stack) if not frame["file"].startswith(_HERE)]
+    return frames[-1].start() if frames else None
 
 
 @lru_cache(maxsize=1000)
