@@ -233,12 +233,23 @@ def _add_labels(parser: CommandParser) -> None:
 
 def _add_limits(parser: CommandParser) -> None:
     parser.add_argument(
-        "--parallel", type=int, metavar="N", help="Tests at the same time; 1 is serial."
+        "--parallel",
+        type=int,
+        metavar="N",
+        help="Tests at the same time; 1 is serial. Default: SMOKETEST_PARALLEL.",
     )
     parser.add_argument(
-        "--timeout", type=float, metavar="S", help="Seconds for a test without its own limit."
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="Seconds for a test without its own limit. Default: SMOKETEST_TIMEOUT.",
     )
-    parser.add_argument("--deadline", type=float, metavar="S", help="Seconds for the whole run.")
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        metavar="S",
+        help="Seconds for the whole run. Default: SMOKETEST_DEADLINE.",
+    )
     parser.add_argument(
         "--isolate",
         action="store_true",
