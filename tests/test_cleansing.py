@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unittest
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -74,6 +75,7 @@ def test_the_password_of_a_database_and_the_smoketest_tokens_are_secrets() -> No
     [
         PASSWORD,
         repr(PASSWORD)[1:-1],
+        ascii(PASSWORD)[1:-1],
         json.dumps(PASSWORD)[1:-1],
         quote(PASSWORD, safe=""),
         quote(PASSWORD),
@@ -87,6 +89,45 @@ def test_a_secret_is_hidden_however_it_is_written(form: str) -> None:
 
 def test_a_secret_in_bytes_is_hidden() -> None:
     assert cleansed("got b'\\xffsecret'", A_KEY=b"\xffsecret") == f"got b'{STARS}'"
+    assert cleansed("got b'\\x00\\xffkey'", A_KEY=b"\x00\xffkey") == f"got b'{STARS}'"
+
+
+LONG = "".join(f"{number:02}Kx" for number in range(40))
+SHORT = "sk_live_4711-0815"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (LONG, "x"),
+        ("x", LONG),
+        (LONG, f"{LONG}?"),
+        (f"{LONG}=", f"{LONG}?"),
+        ({"key": SHORT, "more": "y" * 100}, {"key": "z" * 100}),
+        ({"before": "y" * 100, "key": SHORT, "after": "y" * 100}, {"key": "z"}),
+        *(([("y" * number) + SHORT + "y" * 80], ["z" * 99]) for number in range(60)),
+        *(([("y" * 80) + SHORT + "y" * number], ["z" * 99]) for number in range(60)),
+    ],
+)
+def test_what_unittest_leaves_of_a_secret_that_it_shortens_is_hidden(
+    one: object, other: object
+) -> None:
+    with pytest.raises(AssertionError) as caught:
+        unittest.TestCase().assertEqual(one, other)
+    assert "chars]" in str(caught.value)
+    text = cleansed(str(caught.value), A_KEY=LONG, B_KEY=SHORT)
+    pieces = {form[start : start + 5] for form in (LONG, SHORT) for start in range(len(form) - 4)}
+    assert [piece for piece in pieces if piece in text] == []
+
+
+def test_what_is_left_of_a_secret_between_two_marks_is_hidden() -> None:
+    text = f"'{LONG[:7]}[33 chars]{LONG[40:60]}[91 chars]{LONG[-9:]}'"
+    assert cleansed(text, A_KEY=LONG) == f"'{STARS}[33 chars]{STARS}[91 chars]{STARS}'"
+
+
+def test_what_stands_beside_a_mark_and_is_no_secret_stays() -> None:
+    text = "'abcd[12 chars][3 chars]wxyz' and 'abc [truncated]... [5 chars]'"
+    assert cleansed(text, A_KEY=SHORT) == text
 
 
 def test_the_lines_of_a_long_key_are_hidden_one_by_one() -> None:

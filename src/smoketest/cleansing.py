@@ -32,6 +32,9 @@ everything is a secret: the scopes "read" and "write" of OAUTH2_PROVIDER are not
 SHORTEST_LINE = 16
 """The same for one line of a key of many."""
 
+LONGEST_REMAINS = 80
+"""The most that unittest leaves of a value that it has shortened."""
+
 WHOLE_WORD_BELOW = 12
 """Characters. A shorter secret is only taken out where it stands alone as a word, for
 it may be part of an innocent longer one ("postgres" of "postgresql")."""
@@ -57,6 +60,9 @@ PUBLIC_SETTINGS = frozenset(
 models, classes and cache prefixes. Without them "auth.User" would be a secret."""
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@'\"]*):[^\s/'\"]+(?=@)")
+
+_CUT = re.compile(r"(\[\d+ chars\]| \[truncated\]\.\.\.)")
+"""What unittest writes where it has shortened a value, be it in the middle of a secret."""
 
 Cleanse = Callable[[str], str]
 
@@ -101,13 +107,40 @@ def hiding(
 
     It reads no settings.
     """
-    pattern = _pattern(secrets)
+    forms = {form for secret in secrets for form in _forms(secret)}
+    pattern = _pattern(forms)
 
     def cleansed(text: str) -> str:
         text = _URL_PASSWORD.sub(lambda match: f"{match[1]}:{substitute}", text)
-        return pattern.sub(lambda _: substitute, text) if pattern else text
+        text = pattern.sub(lambda _: substitute, text) if pattern else text
+        return _without_remains(text, forms, substitute) if _CUT.search(text) else text
 
     return cleansed
+
+
+def _without_remains(text: str, forms: set[str], substitute: str) -> str:
+    """Return ``text`` without what unittest has left of secrets where it shortened them."""
+    parts = _CUT.split(text)  # every second one is a mark
+    last = len(parts) - 1
+    for place in range(0, last + 1, 2):
+        part = parts[place]
+        if 0 < place < last and any(part in form for form in forms):
+            part = substitute if part else ""
+        if place < last and (length := _remains(part, forms, at_end=True)):
+            part = part[:-length] + substitute
+        if place > 0 and (length := _remains(part, forms, at_end=False)):
+            part = substitute + part[length:]
+        parts[place] = part
+    return "".join(parts)
+
+
+def _remains(part: str, forms: set[str], *, at_end: bool) -> int:
+    """Return how many characters at one side of ``part`` are the other side of a secret."""
+    for length in range(min(len(part), LONGEST_REMAINS), SHORTEST - 1, -1):
+        side = part[-length:] if at_end else part[:length]
+        if any(form.startswith(side) if at_end else form.endswith(side) for form in forms):
+            return length
+    return 0
 
 
 def _talkative(result: TestResult) -> bool:
@@ -122,8 +155,7 @@ def _filter() -> SafeExceptionReporterFilter:
     return SafeExceptionReporterFilter()
 
 
-def _pattern(secrets: set[str]) -> re.Pattern[str] | None:
-    forms = {form for secret in secrets for form in _forms(secret)}
+def _pattern(forms: set[str]) -> re.Pattern[str] | None:
     # The longest first: a secret may be the beginning of another.
     ordered = sorted(forms, key=lambda form: (-len(form), form))
     return re.compile("|".join(map(_expression, ordered))) if ordered else None
@@ -138,6 +170,7 @@ def _forms(secret: str) -> Iterator[str]:
     """Yield the ways in which ``secret`` is written in messages, URLs and markup."""
     yield secret
     yield repr(secret)[1:-1]
+    yield ascii(secret)[1:-1]
     yield json.dumps(secret)[1:-1]
     yield html.escape(secret)
     yield from _quoted(secret)
@@ -197,9 +230,16 @@ def _leaves(
         for item in value:
             yield from _leaves("", item, is_secret, inside)
     elif shortest and isinstance(value, str | bytes) and len(value) >= shortest:
-        text = value if isinstance(value, str) else value.decode(errors="backslashreplace")
-        if not _is_told_by(name, text):
-            yield text
+        yield from (text for text in _texts(value) if not _is_told_by(name, text))
+
+
+def _texts(value: str | bytes) -> Iterator[str]:
+    """Yield ``value`` as text: bytes decoded, and as they stand in a message."""
+    if isinstance(value, str):
+        yield value
+    else:
+        yield value.decode(errors="backslashreplace")
+        yield repr(value)[2:-1]
 
 
 def _is_told_by(name: object, value: str) -> bool:
