@@ -36,7 +36,7 @@ def verify(proofs: isolation.Proofs, results: Iterable[TestResult]) -> Iterator[
                 id=f"{VERIFY}{alias}",
                 outcome=outcome,
                 message=message,
-                description=f"Nothing was committed to the database {alias!r}.",
+                description=f"Whether anything was committed to the database {alias!r}.",
                 started_at=started_at,
                 duration=monotonic() - start,
             )
