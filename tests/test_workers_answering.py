@@ -85,6 +85,14 @@ def test_settings_that_are_unusable_there_are_a_problem() -> None:
     assert letter["problem"].startswith("SMOKETEST_PARALLEL is 'many'.")
 
 
+@override_settings(SECRET_KEY="the-key-of-this-site-is-secret")
+@override_settings(SMOKETEST_HOST="u:the-key-of-this-site-is-secret@shop.example")
+def test_problem_has_no_secret_of_the_worker() -> None:
+    _, letter = asked("kettle")
+    assert letter is not None
+    assert letter["problem"].startswith("SMOKETEST_HOST is 'u:****")
+
+
 def test_question_that_comes_too_late_leaves_nothing() -> None:
     assert asked("kettle", seconds=-0.1) == (answering.TOO_LATE, None)
 

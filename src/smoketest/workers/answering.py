@@ -11,7 +11,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from smoketest import conf, runner, sharing
-from smoketest.cleansing import cleanse
+from smoketest.cleansing import cleanse, cleanser
 from smoketest.exceptions import SmokeTestError
 from smoketest.log import log_report
 from smoketest.options import Options
@@ -52,11 +52,16 @@ def _letter(question: Mapping[str, Any]) -> tuple[letters.Letter, str]:
     try:
         report = _report(question)
     except (SmokeTestError, ImproperlyConfigured) as error:
-        return {"problem": str(error)}, "refused"
+        return _problem(str(error)), "refused"
     except Exception as error:
         logger.exception("The smoke tests could not be run for whoever asked this worker.")
-        return {"problem": f"{type(error).__name__}: {error}"}, "crashed"
+        return _problem(f"{type(error).__name__}: {error}"), "crashed"
     return {"report": report.to_dict()}, report.status
+
+
+def _problem(said: str) -> letters.Letter:
+    # Here, for whoever asks may have other settings, and so other secrets.
+    return {"problem": cleanser()(said)}
 
 
 def _report(question: Mapping[str, Any]) -> Report:
