@@ -496,6 +496,14 @@ def makes_a_backend_by_hand(test: SmokeTest) -> None:
         cursor.execute(INSERT)
 
 
+@escape(
+    "the same in a context of its own, `contextvars.Context()`",
+    every=refused("opened a connection of its own"),
+)
+def makes_a_backend_in_another_context(test: SmokeTest) -> None:
+    contextvars.Context().run(makes_a_backend_by_hand, test)
+
+
 @escape("a `ConnectionHandler` of its own", every=refused("opened a connection of its own"))
 def makes_a_handler_by_hand(test: SmokeTest) -> None:
     handler = ConnectionHandler({"default": connections["default"].settings_dict})

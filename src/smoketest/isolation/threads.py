@@ -80,8 +80,8 @@ def _creating(
 def _connecting(connect: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(connect)
     def connect_in_scope(self: BaseDatabaseWrapper) -> None:
-        owner = scope.current()
-        if owner is not None and not hasattr(self, "_smoke_session"):
+        owner = None if hasattr(self, "_smoke_session") else _owner_here()
+        if owner is not None:
             raise Refused(
                 f"{owner.subject} opened a connection of its own to the database {self.alias!r}. "
                 "Nothing would roll back what goes through it. Use django.db.connections, or "
@@ -90,6 +90,17 @@ def _connecting(connect: Callable[[Any], None]) -> Callable[[Any], None]:
         connect(self)
 
     return connect_in_scope
+
+
+def _owner_here() -> scope.Scope | None:
+    """The test of this context, or of this thread: what it runs may be in a context of its own."""
+    if (owner := scope.current()) is not None:
+        return owner
+    for wrapper in connections.all(initialized_only=True):
+        session = getattr(wrapper, "_smoke_session", None)
+        if session is not None and session.frames:
+            return session.frames[-1]  # type: ignore[no-any-return]
+    return None
 
 
 def _starting(start: Callable[[Any], None]) -> Callable[[Any], None]:
