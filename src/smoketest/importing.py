@@ -32,13 +32,14 @@ class _Import(threading.Thread):
         """Whether somebody has waited for it in vain."""
         self.module: ModuleType | None = None
         self.error: BaseException | None = None
-        self._context = copy_context()
+        # Not _context: from Python 3.14 on, that is Thread's own.
+        self._caller_context = copy_context()
         self._module_name = name
 
     def run(self) -> None:
         """Import the module."""
         try:
-            self.module = self._context.run(import_module, self._module_name)
+            self.module = self._caller_context.run(import_module, self._module_name)
         except BaseException as error:  # noqa: BLE001 - raised where the module is wanted
             self.error = error
         finally:
