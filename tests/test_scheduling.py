@@ -151,6 +151,64 @@ def test_test_that_keeps_the_interpreter_does_not_keep_others_from_starting() ->
     assert run(BusyTest, parallel=2).passed
 
 
+@pytest.mark.usefixtures("vendor")
+def test_who_waits_for_a_connection_keeps_nobody_who_needs_none() -> None:
+    held, over = Gate(), Gate()
+
+    class Holds(SmokeTest):
+        def test_holds(self) -> None:
+            Item.objects.count()
+            held.set()
+            over.pass_through()
+
+    class Waits(SmokeTest):
+        def wait(self) -> None:
+            held.pass_through()
+            Item.objects.count()
+
+        test_1 = test_2 = test_3 = test_4 = test_5 = wait
+
+    class NeedsNone(SmokeTest):
+        def test_free(self) -> None:
+            over.set()
+
+    with opened_at_the_end(held, over):
+        report = run(Holds, Waits, NeedsNone, parallel=2, max_connections=1)
+    assert report.passed, report.results
+
+
+@pytest.mark.usefixtures("sqlite")
+def test_when_it_has_its_connection_no_more_run_than_allowed() -> None:
+    held, over, seen = Gate(), Gate(), Gate()
+
+    class Holds(SmokeTest):
+        def test_holds(self) -> None:
+            Item.objects.count()
+            held.set()
+            over.pass_through()
+
+    class Waits(SmokeTest):
+        def test_waits(self) -> None:
+            held.pass_through()
+            Item.objects.count()
+            until = monotonic() + AT_ONCE
+            while len([one for one in threading.enumerate() if one.name == "smoketest"]) > 2:
+                assert monotonic() < until, "there are more than two workers"
+                seen.wait(0.001)
+            seen.set()
+
+    def goes_on(self: SmokeTest) -> None:
+        over.set()
+        seen.wait(0.05)
+
+    rest = {f"test_{number:03}": goes_on for number in range(400)}
+    beside = type("Beside", (SmokeTest,), {**rest, "__test__": False})
+    with opened_at_the_end(held, over, seen):
+        report = run(Holds, Waits, beside, parallel=2, max_connections=1, seconds=3 * AT_ONCE)
+    assert report.passed, report.results
+    assert seen.is_set()
+
+
 def test_one_at_a_time_runs_them_in_their_order_on_one_thread() -> None:
     order: list[tuple[str, int]] = []
 

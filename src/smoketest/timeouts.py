@@ -41,6 +41,7 @@ class Stretch:
     __slots__ = (
         "_claim",
         "_paused",
+        "_paused_at",
         "expires",
         "limit",
         "start",
@@ -72,11 +73,16 @@ class Stretch:
 
     def pause(self) -> None:
         """Stop counting: it waits for the run itself."""
-        self._paused, self.expires = self.expires - monotonic(), math.inf
+        self._paused_at = monotonic()
+        self._paused, self.expires = self.expires - self._paused_at, math.inf
 
     def resume(self) -> None:
         """Count on where it was paused."""
         self.expires = monotonic() + self._paused
+
+    def paused_for(self) -> float:
+        """Seconds for which it has been paused; 0 where it is not."""
+        return monotonic() - self._paused_at if self.expires == math.inf else 0.0
 
     def may_expire(self) -> float:
         """When its time can be up at the earliest, on the monotonic clock."""

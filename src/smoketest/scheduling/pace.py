@@ -12,6 +12,13 @@ _CONTESTED = 0.01
 waited for nothing else since: threads pass it on every 5 ms (sys.getswitchinterval)."""
 
 
+AWAY = 0.1
+"""Seconds. Who waits that long for a connection of the run leaves its place to another test,
+which may need none; connections that go round are waited for."""
+MOST_AWAY = 64
+"""Places that are left so at one time; each is a thread."""
+
+
 def workers_for(ages: Sequence[float], contested: bool) -> int:
     """Return how many workers are of use where tests are under way since ``ages``, in seconds.
 

@@ -15,7 +15,7 @@ from ..recorder import Problem
 from ..results import Outcome, TestResult
 from ..testcases import SmokeTest
 from ..units import Delivery, Unit, divide, late_delivery
-from .pace import BRIEF, workers_for
+from .pace import AWAY, BRIEF, MOST_AWAY, workers_for
 from .schedule import OnBegin, OnResult, Schedule, Stopped
 from .worker import Worker
 
@@ -32,11 +32,11 @@ class ThreadedSchedule(Schedule):
         on_begin: OnBegin,
     ) -> None:
         super().__init__(tests, options, deadline, on_result, on_begin)
-        self.waiting: deque[Unit] = deque()
+        self.waiting: deque[Unit | None] = deque()
         self.lender = isolation.new_lender(options.max_connections)
         self._workers: set[Worker] = set()
         self._most = 0
-        """Workers at one time."""
+        """Tests at one time."""
         self._settling = threading.Lock()
         """Held while a result is delivered, or taken from a test that is cut off."""
         self._delivered: deque[Delivery] = deque()
@@ -67,6 +67,7 @@ class ThreadedSchedule(Schedule):
     def _run_units(self, units: list[Unit], most: int) -> None:
         self._alone = most == 1 or len(units) == 1
         self._most = most
+        self.waiting.clear()  # a worker may have been asked to end, and have ended by itself
         self.waiting.extend(units)
         if units:
             self._start_worker()
@@ -74,11 +75,26 @@ class ThreadedSchedule(Schedule):
             self._watch()
 
     def _may_grow(self) -> bool:
-        return bool(self.waiting) and len(self._workers) < self._most
+        return bool(self.waiting) and len(self._workers) < self._places()
+
+    def _places(self) -> int:
+        """How many workers there may be: who waits for a connection leaves its place to another."""
+        if len(self._workers) < self._most or self._most == 1:
+            return self._most
+        away = sum(stretch.paused_for() > AWAY for _, stretch in self._under_way())
+        return self._most + min(away, MOST_AWAY)
+
+    def _shrink(self) -> None:
+        """Let a worker end where one that was away has come back, and there are too many."""
+        if len(self._workers) <= self._most or not self.waiting or self.waiting[0] is None:
+            return
+        away = sum(stretch.paused_for() > 0 for _, stretch in self._under_way())
+        if len(self._workers) - away > self._most:
+            self.waiting.appendleft(None)
 
     def _grow(self, *, contested: bool) -> None:
         if self._may_grow():
-            most = min(self._most, len(self._workers) + len(self.waiting))
+            most = min(self._places(), len(self._workers) + len(self.waiting))
             wanted = min(most, workers_for([s.elapsed() for _, s in self._under_way()], contested))
             for _ in range(wanted - len(self._workers)):
                 self._start_worker()
@@ -138,6 +154,7 @@ class ThreadedSchedule(Schedule):
             contested = monotonic() - until > BRIEF  # somebody else had the interpreter
         self._is_awake = True
         self._grow(contested=contested)
+        self._shrink()
         self._keep_delivered()
         if worker is not None:
             self._dismiss(worker)
@@ -158,6 +175,8 @@ class ThreadedSchedule(Schedule):
         self._workers.discard(worker)
         if worker.error is not None:
             raise worker.error
+        if self.waiting and not self._workers:  # it was one too many, and then the last
+            self._start_worker()
 
     def _keep_delivered(self) -> None:
         # The clock is looked at as well, for on_result may be slow and results many.

@@ -14,8 +14,8 @@ from ..units import Host, Unit, UnitRunner
 class Work(Host, Protocol):
     """What there is to do, and what for."""
 
-    waiting: deque[Unit]
-    """Units that nobody has begun; each worker takes the first."""
+    waiting: deque[Unit | None]
+    """Units that nobody has begun; each worker takes the first. ``None`` lets it end."""
     options: Options
     deadline: float
     """When all of it must be over, on the monotonic clock."""
@@ -72,6 +72,8 @@ class Worker(threading.Thread):
             try:
                 unit = waiting.popleft()
             except IndexError:
+                return
+            if unit is None:
                 return
             runner.run(unit)
 
