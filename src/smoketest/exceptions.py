@@ -29,6 +29,10 @@ class CannotLoad(SmokeTestError):
     """A module, a class or a probe that should give tests gives none."""
 
 
+class AssertsRemoved(SmokeTestError):
+    """A test verifies by ``assert`` statements, or may do so, and Python has removed them."""
+
+
 class Refused(SmokeTestError):
     """A smoke test tried something that could outlive it, and was stopped.
 

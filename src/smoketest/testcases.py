@@ -18,7 +18,7 @@ from django.test import SimpleTestCase, TransactionTestCase
 from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
-from . import coroutines, isolation, marks, queries, refusals
+from . import asserts, coroutines, isolation, marks, queries, refusals
 from .client import SmokeAsyncClient, SmokeClient
 from .exceptions import FixtureFailed, Refused
 from .options import ROLES
@@ -145,6 +145,8 @@ class SmokeTest(SimpleTestCase):
     def _callSetUp(self) -> None:
         self._over = True
         self.spec()
+        if asserts.are_removed():
+            asserts.check(self)
         if self.databases != "__all__":
             _check_databases(self)
         self._finish(self.setUp(), "setUp")  # type: ignore[func-returns-value]
