@@ -693,6 +693,19 @@ def names_a_transaction_word_in_a_literal(test: SmokeTest) -> None:
     sql("INSERT INTO testapp_item (name) VALUES ('; COMMIT; --')")
 
 
+@escape(
+    "`ROLLBACK` behind what only PostgreSQL reads so: a literal with a backslash, `#`, a comment "
+    "in a comment",
+    postgresql=refused("executed 'ROLLBACK'"),
+)
+def hides_a_rollback(test: SmokeTest) -> None:
+    Item.objects.count()
+    for start in ("SELECT '\\'", "SELECT 1 # 2", "SELECT 1 /* a /* b */ c; */"):
+        with test.assertRaisesMessage(Refused, "'ROLLBACK'"):
+            sql(f"{start}; ROLLBACK; INSERT INTO testapp_item (name) VALUES ('escaped')")
+    sql(f"/* a /* b */ */ ROLLBACK; {INSERT}")
+
+
 @escape("`PREPARE TRANSACTION`", postgresql=refused("executed 'PREPARE TRANSACTION'"))
 def prepares_its_transaction(test: SmokeTest) -> None:
     sql(INSERT)
@@ -767,6 +780,24 @@ def sets_a_session_variable(test: SmokeTest) -> None:
 def takes_a_named_lock(test: SmokeTest) -> None:
     lock = "GET_LOCK('passing', 0)" if connection.vendor == "mysql" else "pg_advisory_lock(4321)"
     sql(f"SELECT {lock}")
+
+
+@escape(
+    "a procedure that sets session variables and takes a lock, which the next test does not have",
+    mysql=UNDONE,
+    before={
+        "mysql": (
+            (
+                "CREATE PROCEDURE keeps()"
+                " SET @passing = GET_LOCK('passing', 0), foreign_key_checks = 0"
+            ),
+        )
+    },
+    after={"mysql": ("DROP PROCEDURE keeps",)},
+)
+def calls_a_procedure_that_changes_the_session(test: SmokeTest) -> None:
+    sql("CALL keeps()")
+    sql("SELECT 'escaped' INTO @passing")
 
 
 @escape("`PREPARE`, and `EXECUTE` of an `INSERT`", postgresql=UNDONE, mysql=UNDONE)
@@ -877,6 +908,25 @@ def pulls_a_trigger(test: SmokeTest) -> None:
 )
 def writes_to_a_table_without_transactions(test: SmokeTest) -> None:
     sql("INSERT INTO leftover VALUES (1)")
+
+
+@escape(
+    "the same behind `SELECT 1;`, `ANALYZE`, `SET STATEMENT`, `EXECUTE IMMEDIATE`, `/*! … */`",
+    mysql=refused("which is of the engine MyISAM"),
+    before={"mysql": ("CREATE TABLE leftover (id integer) ENGINE=MyISAM",)},
+)
+def hides_a_write_to_a_table_without_transactions(test: SmokeTest) -> None:
+    write = "INSERT INTO leftover VALUES (1)"
+    for statement in (
+        f"ANALYZE FORMAT=JSON {write}",
+        f"SET STATEMENT max_statement_time = 1 FOR {write}",
+        f"PREPARE hidden FROM '{write}'",
+        f"EXECUTE IMMEDIATE '{write}'",
+        f"/*!40000 {write} */",
+    ):
+        with test.assertRaisesMessage(Refused, "MyISAM"):
+            sql(statement)
+    sql(f"SELECT 1; {write}")
 
 
 @escape(

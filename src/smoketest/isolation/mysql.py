@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from sqlparse import split
+
 from ..exceptions import Refused
 from . import drivers
 from .guard import GuardedConnection
+from .statements import may_be_several
 
 _numbers = itertools.count(1)
 _XAER_RMFAIL = 1399
@@ -31,10 +34,13 @@ _NOT_ALL_ROLLED_BACK = 1196
 """The warning of a rollback that left what was written to tables without transactions."""
 
 
+# In comments of the kind /*!40000 ... */ stands what is executed.
 _WRITES = re.compile(
-    r"(?:\s|/\*.*?\*/|--\s[^\n]*\n|\#[^\n]*\n|\()*"
-    r"(?:insert|update|delete|replace|load|with)\b",
-    re.IGNORECASE | re.DOTALL,
+    r"""(?: \s | /\*(?!!).*?\*/ | /\*!\d* | --\s[^\n]*\n | \#[^\n]*\n | \( )*
+    (?: (?: set \s+ statement \b .*? \b for | analyze (?:\s+ format \s*=\s* \w+)?
+          | prepare \s+ \S+ \s+ from | execute \s+ immediate ) [\s'"]+ )?
+    (?: insert | update | delete | replace | load | with )\b""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _WORD = re.compile(r"[\w$]+")
 _TABLES_WITHOUT_TRANSACTIONS = """
@@ -164,7 +170,8 @@ class MySQLGuard(GuardedConnection):
     def check_statement(self, sql: str) -> None:
         """Refuse also a write to a table that the server could not roll back."""
         super().check_statement(sql)
-        if not _WRITES.match(sql):
+        statements = split(sql) if may_be_several(sql) else [sql]
+        if not any(map(_WRITES.match, statements)):
             return
         words = {word.lower() for word in _WORD.findall(sql)}
         for table, engine in sorted(self._smoke_tables_without_transactions().items()):

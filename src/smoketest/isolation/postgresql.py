@@ -14,6 +14,7 @@ from ..exceptions import Refused
 from . import drivers
 from .cancelling import Cancellation
 from .guard import GuardedConnection
+from .statements import split_postgresql
 
 if is_psycopg3:
     from psycopg import capabilities, errors
@@ -46,6 +47,7 @@ _CANCELS_SAFELY = is_psycopg3 and capabilities.has_cancel_safe()
 class PostgreSQLGuard(GuardedConnection):
     """Begin, limits and the lock against commits go to the server in one round trip."""
 
+    _smoke_split = staticmethod(split_postgresql)
     _smoke_attributes = ("cursor_factory", "prepare_threshold", "row_factory")
     _smoke_socket: socket.socket | None = None
     """The connection's socket by a descriptor of our own: the driver may close its one,

@@ -12,15 +12,18 @@ from textwrap import shorten
 from typing import Any, NoReturn
 
 from django.db.utils import Error
+from sqlparse import split
 
 from ..exceptions import Refused
 from .adoption import Frame
 from .borrowing import BorrowingConnection
-from .statements import changes_the_session, transaction_statement
+from .statements import Split, changes_the_session, transaction_statement
 
 
 class RefusingConnection(BorrowingConnection):
     """Refuses what would end the transaction, or would happen outside of it."""
+
+    _smoke_split: Split = staticmethod(split)
 
     def watch_statement(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
@@ -40,7 +43,7 @@ class RefusingConnection(BorrowingConnection):
 
     def check_statement(self, sql: str) -> None:
         """Refuse ``sql`` if it would end the transaction, and note what outlives one."""
-        if statement := transaction_statement(sql):
+        if statement := transaction_statement(sql, self._smoke_split):
             self.refuse(f"executed {statement.upper()!r}")
         self._smoke_changed |= changes_the_session(sql)
 

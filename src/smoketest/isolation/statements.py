@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 
-import sqlparse
+from sqlparse import split
 
 _COMMENT_OR_SPACE = r"(?:\s|--[^\n]*(?:\n|$)|\#[^\n]*(?:\n|$)|/\*(?!!).*?\*/|;)*"
 # MySQL runs what stands in /*!40000 ... */, so the mark is passed over, not the comment.
@@ -23,29 +24,83 @@ _ENDS_TRANSACTION = re.compile(
 )
 
 
-def transaction_statement(sql: str) -> str | None:
+Split = Callable[[str], Iterable[str]]
+"""Takes a string of SQL apart, at the semicolons between its statements."""
+
+
+def transaction_statement(sql: str, parse: Split = split) -> str | None:
     """Return the first statement in ``sql`` that would end the transaction, or ``None``.
 
     Comments and case are ignored. It exists to give a test a message in words;
-    the server refuses the statement in any case.
+    the server refuses the statement in any case, unless it is a ROLLBACK.
     """
     if match := _ENDS_TRANSACTION.match(sql):
         return match["statement"]
-    _, semicolon, rest = sql.partition(";")
-    if not semicolon or not rest.strip():
+    if not may_be_several(sql) and "/*" not in sql:
         return None
     # Only a parser can tell a second statement from a semicolon in a literal.
-    for statement in sqlparse.split(sql):
+    for statement in parse(sql):
         if match := _ENDS_TRANSACTION.match(statement):
             return match["statement"]
     return None
 
 
+def may_be_several(sql: str) -> bool:
+    """Whether something follows a semicolon in ``sql``, be it in a literal."""
+    _, semicolon, rest = sql.partition(";")
+    return bool(semicolon and rest.strip())
+
+
+# https://www.postgresql.org/docs/current/sql-syntax-lexical.html. A doubled quote is taken
+# for the end of one literal and the beginning of the next.
+_POSTGRESQL = re.compile(
+    r"""(?P<literal>
+        (?<![\w$]) e'(?:[^'\\]|\\.|'')*(?:'|\Z)
+      | '[^']*(?:'|\Z)
+      | "[^"]*(?:"|\Z)
+      | (?<![\w$]) \$(?P<tag>(?:[^\W\d]\w*)?)\$ .*? (?:\$(?P=tag)\$|\Z)
+    ) | --[^\n]* | /\* | ;""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+_EDGE_OF_COMMENT = re.compile(r"/\*|\*/")
+_BODY = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
+
+
+def split_postgresql(sql: str) -> Iterator[str]:
+    """Yield the statements in ``sql``, without comments, as PostgreSQL takes them.
+
+    To it a backslash in a literal is one character, ``#`` an operator, and comments nest.
+    """
+    if _BODY.search(sql):  # of a function, whose statements have semicolons of their own
+        yield from split(sql)
+        return
+    statement, at = "", 0
+    while match := _POSTGRESQL.search(sql, at):
+        statement += sql[at : match.start()] + (match["literal"] or " ")
+        at = match.end()
+        if match[0] == "/*":
+            at = _end_of_comment(sql, at)
+        elif match[0] == ";":
+            yield statement
+            statement = ""
+    yield statement + sql[at:]
+
+
+def _end_of_comment(sql: str, at: int) -> int:
+    depth = 1
+    for edge in _EDGE_OF_COMMENT.finditer(sql, at):
+        depth += 1 if edge[0] == "/*" else -1
+        if not depth:
+            return edge.end()
+    return len(sql)
+
+
 _CHANGES_SESSION = re.compile(
     r"""\b(?: pg_(?:try_)?advisory_lock(?:_shared)? | get_lock | set_config ) \s* \(
       | @ \w+ \s* :=
+      | \binto \s+ @
       | (?:^|;) \s* (?:
-            prepare | listen | deallocate | discard | use | handler
+            prepare | listen | deallocate | discard | use | handler | call | do
           | create \s+ (?:or\s+replace\s+)? temporary
           | set \s+ (?!local\b|transaction\b|constraints\b)
         ) \b""",
