@@ -87,7 +87,7 @@ def test_a_run_that_fails_is_1() -> None:
     outcome = Outcome()
     assert outcome.status == 1
     assert outcome.out.startswith("FAIL: 1 of 2 tests failed\n")
-    assert f"failed: {WRITE}\n    1 != 2\n    Traceback" in outcome.out
+    assert f"failed: {WRITE}\n    1 != 2\n      File" in outcome.out
 
 
 def test_a_run_with_warnings_only_is_0(make_app: MakeApp) -> None:
