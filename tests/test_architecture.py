@@ -42,7 +42,10 @@ ROWS = (
     "views management.commands.smoketest checks gate",
     "urls apps __main__",
 )
-WINGS = ("results", "isolation", "scheduling", "probes", "gate", "workers", "conf", "processes")
+WINGS = (
+    *("results", "isolation", "scheduling", "processes", "probes"),
+    *("conf", "checks", "gate", "workers"),
+)
 
 VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""
