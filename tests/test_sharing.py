@@ -14,7 +14,7 @@ from django.db import transaction
 
 from smoketest import refusals, sharing
 from smoketest.results import Outcome, Report, TestResult
-from smoketest.sharing import Busy, Nested, Sharing
+from smoketest.sharing import ANYBODY, Busy, Caller, Nested, Sharing
 
 PATIENCE = 30.0
 
@@ -139,6 +139,35 @@ def test_another_selection_waits_for_its_turn(turns: Sharing, pool: ThreadPoolEx
     assert one.result(PATIENCE).passed
     assert not two.result(PATIENCE).passed
     assert 0 < second.seconds[0] < PATIENCE
+
+
+def test_who_is_preferred_gets_the_next_turn_before_all_who_wait_longer(
+    turns: Sharing, pool: ThreadPoolExecutor
+) -> None:
+    first, others, second = Runs(), Runs(), Runs()
+    one = start(turns, pool, "one", first)
+    crowd = [pool.submit(turns.shared_run, key, others, deadline=PATIENCE) for key in range(20)]
+    until(lambda: waiting(turns) == 20)
+    two = pool.submit(
+        turns.shared_run, "two", second, deadline=PATIENCE, caller=Caller(preferred=True)
+    )
+    until(lambda: waiting(turns) == 21)
+    first.go_on.set()
+    assert second.started.acquire(timeout=PATIENCE)
+    assert others.seconds == []
+    for runs in (second, others):
+        runs.go_on.set()
+    assert all(answer.result(PATIENCE).passed for answer in (one, two, *crowd))
+
+
+def test_who_waits_behind_the_preferred_is_busy_in_time_and_goes_on_after_them(
+    turns: Sharing, pool: ThreadPoolExecutor, clock: Clock
+) -> None:
+    with turns._turn, turns._preferring(Caller(preferred=True)):
+        two = pool.submit(turns.shared_run, "two", lambda _: report(), deadline=PATIENCE)
+        with pytest.raises(Busy):
+            turns._answer_or_turn("one", clock.now, 0.0, ANYBODY)
+    assert two.result(PATIENCE).passed
 
 
 def test_a_turn_that_does_not_come_in_time_is_busy(
@@ -277,7 +306,9 @@ def test_a_caller_who_wants_a_fresh_report_passes_the_kept_one_by(
     turns: Sharing, clock: Clock
 ) -> None:
     turns.shared_run("k", lambda _: report(Outcome.FAILED), deadline=25, cache_seconds=5)
-    fresh = turns.shared_run("k", lambda _: report(), deadline=25, cache_seconds=5, fresh=True)
+    fresh = turns.shared_run(
+        "k", lambda _: report(), deadline=25, cache_seconds=5, caller=Caller(fresh=True)
+    )
     assert (fresh.passed, fresh.cached) == (True, False)
     assert turns.shared_run("k", Runs(), deadline=25, cache_seconds=5).passed
 

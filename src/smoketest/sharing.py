@@ -2,7 +2,8 @@
 
 A run writes to every database and takes up to its deadline. However many callers there
 are, they cause one run at a time: who asks the same while it is under way gets its
-report, and who asks something else waits for a turn. Another process has its own turns.
+report, and who asks something else waits for a turn. Who has credentials is before who
+has none, so no crowd can keep a deploy from its verdict. Another process has its own turns.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import math
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from smoketest import isolation, refusals
@@ -29,6 +31,18 @@ Finish = Callable[[Report], Report]
 def _as_it_is(report: Report) -> Report:
     return report
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, as far as that matters for whose turn it is."""
+
+    preferred: bool = False
+    """Before all who are not."""
+    fresh: bool = False
+    """Wants no report that was kept."""
+
+
+ANYBODY = Caller()
 
 FAILING_SECONDS = 1.0
 """For how long a failing report may be answered again: long enough for a crowd, too
@@ -89,6 +103,8 @@ class Sharing:
         self._turn = threading.Condition()
         self._flight: _Flight | None = None
         self._kept: OrderedDict[Hashable, tuple[Report, float]] = OrderedDict()
+        self._preferred = 0
+        """How many wait who are before all others."""
 
     def shared_run(
         self,
@@ -98,7 +114,7 @@ class Sharing:
         deadline: float,
         finish: Finish = _as_it_is,
         cache_seconds: float = 0.0,
-        fresh: bool = False,
+        caller: Caller = ANYBODY,
     ) -> Report:
         """Return the report of a run for ``key``: of a new one, one under way or a recent one.
 
@@ -106,7 +122,8 @@ class Sharing:
         thread, with the seconds that remain of ``deadline`` after the wait for a turn, and
         ``finish`` with its report, unless it was cut off because of that wait.
         A report that is at most ``cache_seconds`` old is returned instead, unless the
-        caller wants a ``fresh`` one. Raises :class:`Busy` when the turn does not come in
+        caller wants a fresh one. The next turn is of a caller who is preferred, if one
+        waits. Raises :class:`Busy` when the turn does not come in
         time, :class:`Nested` inside a smoke test, and whatever ``run`` raises.
 
         Inside the caller's own transaction nothing is shared: its run sees rows that no
@@ -117,30 +134,47 @@ class Sharing:
             raise Nested(test_id)
         if isolation.must_run_inline():
             return finish(run(deadline))
-        recent = 0.0 if fresh else cache_seconds
-        answer = self._answer_or_turn(key, monotonic() + deadline, recent)
+        recent = 0.0 if caller.fresh else cache_seconds
+        with self._turn, self._preferring(caller):
+            answer = self._answer_or_turn(key, monotonic() + deadline, recent, caller)
         if isinstance(answer, Report):
             return answer
         seconds = max(answer.ends_by - monotonic(), 0.0) if answer.late else deadline
         return self._fly(answer, lambda: run(seconds), finish, cache_seconds)
 
+    @contextmanager
+    def _preferring(self, caller: Caller) -> Iterator[None]:
+        """Let the others wait until the block is left, if ``caller`` is before them."""
+        self._preferred += caller.preferred
+        try:
+            yield
+        finally:
+            self._preferred -= caller.preferred
+            if caller.preferred:
+                self._turn.notify_all()
+
     def _answer_or_turn(
-        self, key: Hashable, until: float, cache_seconds: float
+        self, key: Hashable, until: float, cache_seconds: float, caller: Caller
     ) -> Report | _Flight:
         """Wait for a report for ``key`` or for this caller's turn, whichever comes first."""
         late = False
-        with self._turn:
-            while True:
-                kept = self._recent(key, cache_seconds)
-                if kept:
-                    return kept
-                if self._flight is None:
-                    self._flight = _Flight(key, until, late)
-                    return self._flight
+        while True:
+            kept = self._recent(key, cache_seconds)
+            if kept:
+                return kept
+            if self._flight is not None:
                 landed = self._wait(self._flight, key, until)
                 if landed.key == key and landed.report:
                     return replace(landed.report, shared=True)
-                late = True
+            elif caller.preferred or not self._preferred:
+                self._flight = _Flight(key, until, late)
+                return self._flight
+            elif not self._turn.wait_for(self._goes_on, until - monotonic()):
+                raise Busy(1)
+            late = True
+
+    def _goes_on(self) -> bool:
+        return self._flight is not None or not self._preferred
 
     def _wait(self, flight: _Flight, key: Hashable, until: float) -> _Flight:
         """Return ``flight`` when it has landed; raise :class:`Busy` when that takes too long."""
@@ -206,24 +240,8 @@ def _busy(flight: _Flight) -> Busy:
 _sharing = Sharing()
 
 
-def shared_run(
-    key: Hashable,
-    run: Run,
-    *,
-    deadline: float,
-    finish: Finish = _as_it_is,
-    cache_seconds: float = 0.0,
-    fresh: bool = False,
-) -> Report:
-    """As :meth:`Sharing.shared_run`, among all callers in this process."""
-    return _sharing.shared_run(
-        key, run, deadline=deadline, finish=finish, cache_seconds=cache_seconds, fresh=fresh
-    )
-
-
-def is_awaited(key: Hashable) -> bool:
-    """As :meth:`Sharing.is_awaited`, among all callers in this process."""
-    return _sharing.is_awaited(key)
+shared_run, is_awaited = _sharing.shared_run, _sharing.is_awaited
+"""Among all callers in this process."""
 
 
 # The run that was under way in the parent is on no thread of the child.

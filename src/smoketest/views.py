@@ -183,8 +183,13 @@ class IndexView(View):
             deadline=options.deadline,
             finish=lambda report: self._finished(report, asked),
             cache_seconds=settings.cache_seconds,
-            fresh=self.access.trusted and query.wants_fresh(self.request),
+            caller=self._caller(),
         )
+
+    def _caller(self) -> sharing.Caller:
+        trusted = self.access.trusted
+        fresh = trusted and query.wants_fresh(self.request)
+        return sharing.Caller(preferred=trusted, fresh=fresh)
 
     def _stream(self, asked: Query, renderer: Any, fail_status: int) -> HttpResponseBase:
         """Answer with a line as each test ends; with a report where another caller has it."""
