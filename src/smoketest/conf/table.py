@@ -37,7 +37,7 @@ class Settings:
     probes = Setting(
         [],
         PROBES,
-        example='["ops.probes.DiskProbe", ("ops.probes.MailProbe", {"timeout": 3})]',
+        example='["smoketest.probes.Databases", ("smoketest.probes.Disk", {"path": "/srv"})]',
         description="Ready-made or foreign SmokeTest classes to run as well.",
         secret=True,
     )
