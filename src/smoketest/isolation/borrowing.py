@@ -64,12 +64,17 @@ class BorrowingConnection(AdoptedConnection):
         """At the end of the outermost frame, let another test of the run have the connection."""
         if self._smoke_session.lender is None or not self._smoke_own:
             return
+        # First of all: who severs this one must not find what is about to be another's.
+        driver, self.connection = self.connection, None
         if self._smoke_changed or self._smoke_session.ended is not None:
             self._smoke_changed = False
+            self.connection = driver
             self._smoke_drop()
             return
         fields = {name: self.__dict__[name] for name in self._smoke_connected}
-        driver, self.connection = self.connection, None
+        for name in fields:
+            if name.startswith("_smoke_"):  # it goes along, and is closed with the connection
+                del self.__dict__[name]
         self._smoke_return(Kept(driver, fields))
 
     def _smoke_return(self, kept: Kept | None) -> None:

@@ -30,6 +30,8 @@ _MULTI_STATEMENTS = 1 << 16
 """https://mariadb.com/kb/en/connection/#capabilities: several statements in one string."""
 _STEP = 0.25
 """Seconds."""
+_BRIEFLY = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2}
+"""Seconds that telling the server to end a session may take."""
 _NOT_ALL_ROLLED_BACK = 1196
 """The warning of a rollback that left what was written to tables without transactions."""
 
@@ -70,10 +72,17 @@ class MySQLGuard(GuardedConnection):
     _smoke_in_force: dict[str, float]
     """The limits that the session has; they go with the connection from test to test."""
 
-    def connect(self) -> None:
-        """Connect; the session has no limits yet."""
-        super().connect()
-        self._smoke_in_force = {}
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Return a connection, of which :meth:`sever` has what it needs."""
+        driver = super().get_new_connection(conn_params)
+        self._smoke_in_force = {}  # the session has no limits yet
+        self._smoke_thread_id = driver.thread_id()
+        self._smoke_hold(_descriptor(driver))
+        return driver
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return Django's own; nobody waits for a server that does not answer for ever."""
+        return self._smoke_with_patience(super().get_connection_params())
 
     def _smoke_begin(self) -> None:
         self._smoke_xa = f"'smoketest-{os.getpid()}-{next(_numbers)}'"
@@ -210,15 +219,30 @@ class MySQLGuard(GuardedConnection):
             return _warning_count(driver, cursor)
 
     def sever(self) -> None:
-        """Kill the connection at the server, over a connection of its own."""
-        if not self._smoke_levels or self._smoke_outer:
+        """Kill the connection at the server, over a connection of its own, and break it."""
+        driver, held = self.connection, self._smoke_socket
+        if driver is None or not self._smoke_may_be_severed:
             return
-        killer = self.Database.connect(**self.get_connection_params())
+        with suppress(self.Database.Error):  # nobody answers, or takes a connection more
+            self._smoke_kill()
+        if held is not None:
+            held.shut()
+
+    def _smoke_kill(self) -> None:
+        thread_id = self._smoke_thread_id
+        killer = self.Database.connect(**{**super().get_connection_params(), **_BRIEFLY})
         try:
-            with killer.cursor() as cursor, suppress(self.Database.Error):
-                cursor.execute(f"KILL CONNECTION {self._smoke_thread_id}")
+            with killer.cursor() as cursor:
+                cursor.execute(f"KILL CONNECTION {thread_id}")
         finally:
             killer.close()
+
+
+def _descriptor(driver: Any) -> int:
+    """Return the descriptor of the socket of ``driver``; PyMySQL has no method for it."""
+    socket = driver if hasattr(driver, "fileno") else driver._sock
+    descriptor: int = socket.fileno()
+    return descriptor
 
 
 def _send_at_once(driver: Any, statements: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -49,9 +47,6 @@ class PostgreSQLGuard(GuardedConnection):
 
     _smoke_split = staticmethod(split_postgresql)
     _smoke_attributes = ("cursor_factory", "prepare_threshold", "row_factory")
-    _smoke_socket: socket.socket | None = None
-    """The connection's socket by a descriptor of our own: the driver may close its one,
-    and the number may then be another's."""
     _smoke_cancellation: Cancellation | None = None
     """How to cancel, where the driver's own way could stop the whole process."""
     _smoke_driver_before: dict[str, Any]
@@ -64,13 +59,18 @@ class PostgreSQLGuard(GuardedConnection):
         """None for a connection of its own: a run never takes one from the site's pool."""
         return None if self._smoke_own else super().pool  # type: ignore[misc]
 
-    def connect(self) -> None:
-        """Connect, and keep what :meth:`sever` needs."""
-        super().connect()
-        self._smoke_forget()
-        self._smoke_socket = socket.socket(fileno=os.dup(self.connection.fileno()))
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Return a connection, of which :meth:`sever` has what it needs."""
+        driver = super().get_new_connection(conn_params)
+        self._smoke_hold(driver.fileno())
         if not _CANCELS_SAFELY:
-            self._smoke_cancellation = Cancellation(self.connection)
+            self._smoke_cancellation = Cancellation(driver)
+        return driver
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return Django's own; nobody waits for a server that does not answer for ever."""
+        parameters: dict[str, Any] = super().get_connection_params()
+        return self._smoke_with_patience(parameters)
 
     # -- begin and end
 
@@ -178,8 +178,7 @@ class PostgreSQLGuard(GuardedConnection):
         return {**super()._smoke_mark(), "xid": xid}
 
     def _smoke_lacks_savepoint(self, error: Exception) -> bool:
-        code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-        return code in _NO_SAVEPOINT
+        return _code(error) in _NO_SAVEPOINT
 
     # -- what the server says, and what it is told
 
@@ -187,17 +186,20 @@ class PostgreSQLGuard(GuardedConnection):
         """Whether COMMIT has met the cursor that cannot be materialised."""
         return _REFUSAL in str(error)
 
+    def _smoke_is_lost(self, error: Exception) -> bool:
+        # Where nobody is at the other end, psycopg has no code and no class of its own for it.
+        nobody = isinstance(error, self.Database.DatabaseError) and not _code(error)
+        return nobody or super()._smoke_is_lost(error)
+
     def _smoke_forget(self) -> None:
-        held, self._smoke_socket = self._smoke_socket, None
         self._smoke_cancellation = None
-        if held is not None:
-            held.close()
+        super()._smoke_forget()
 
     def sever(self) -> None:
         """Cancel the running statement, then cut the connection; the server rolls back."""
         driver, held = self.connection, self._smoke_socket
         cancellation = self._smoke_cancellation
-        if driver is None or not self._smoke_levels or self._smoke_outer:
+        if driver is None or not self._smoke_may_be_severed:
             return
         if cancellation is not None:
             cancellation.send(_CANCEL_TIMEOUT)
@@ -205,8 +207,13 @@ class PostgreSQLGuard(GuardedConnection):
             with suppress(self.Database.Error):
                 driver.cancel_safe(timeout=_CANCEL_TIMEOUT)
         if held is not None:
-            with suppress(OSError):
-                held.shutdown(socket.SHUT_RDWR)
+            held.shut()
+
+
+def _code(error: Exception) -> str | None:
+    """Return the SQLSTATE by which the server names ``error``; none is the driver's own."""
+    code: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return code
 
 
 def _knows_more(driver: Any) -> bool:
