@@ -228,6 +228,19 @@ def _create_postgresql_user(port: int) -> None:
     address = f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
     with closing(psycopg.connect(address, autocommit=True)) as connection:
         connection.execute(f"CREATE ROLE {USER} LOGIN CREATEDB".encode())
+    _allow_dblink(address.replace("dbname=postgres", "dbname=template1"))
+
+
+def _allow_dblink(template: str) -> None:
+    """Give it to each database that is copied of `template`, where the server has it."""
+    import psycopg
+
+    available = "SELECT 1 FROM pg_available_extensions WHERE name = 'dblink'"
+    grant = f"GRANT EXECUTE ON FUNCTION dblink_connect_u(text, text) TO {USER}"
+    with closing(psycopg.connect(template, autocommit=True)) as connection:
+        if connection.execute(available).fetchone():
+            connection.execute("CREATE EXTENSION dblink")
+            connection.execute(grant.encode())
 
 
 def _find(product: str, package: str, *names: str) -> list[str]:
