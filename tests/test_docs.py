@@ -325,7 +325,10 @@ def test_every_format_is_shown_on_its_page_as_it_comes_out(format: str) -> None:
     assert f"\n## {format}\n" in page.read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+PAPERS = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *PAPERS, ROOT / "example/README.md"], ids=name)
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
