@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import functools
 import io
 import os
@@ -16,9 +17,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import override_settings
 from django.test import tag as djangos_tag
 from django.utils import timezone, translation
@@ -408,8 +410,38 @@ def test_generator_that_nobody_would_run_is_an_error(method: str, function: Any)
     assert "Remove the `yield`" in text
 
 
-def test_value_that_a_test_returns_is_no_matter() -> None:
-    assert run_body(lambda self: 3).wasSuccessful()
+async def returns_a_value(self: SmokeTest) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (lambda self: False, "bool"),
+        (lambda self: self.fail, "method"),
+        (returns_a_value, "bool"),
+        (contextlib.contextmanager(generator), "_GeneratorContextManager"),
+    ],
+)
+def test_value_that_a_test_returns_is_an_error_for_nobody_looks_at_it(body: Any, what: str) -> None:
+    [(_, text)] = run_body(body).errors
+    assert f"TypeError: test_it returned {what}, and not None." in text
+
+
+def test_cleanup_of_a_class_may_be_asynchronous() -> None:
+    async def fail() -> None:
+        raise AssertionError("it does not hold")
+
+    class CleanupTest(SmokeTest):
+        @classmethod
+        def setUpClass(cls) -> None:
+            cls.addClassCleanup(fail)
+
+        def test_it(self) -> None:
+            pass
+
+    [(_, text)] = run(CleanupTest).errors
+    assert "it does not hold" in text
 
 
 def test_async_test_sees_its_own_rows_and_leaves_none(vendor: str, outside: Outside) -> None:
@@ -835,6 +867,114 @@ def test_settings_of_the_test_are_refused() -> None:
 
     [(_, text)] = run_body(body).errors
     assert "Refused" in text
+
+
+def swallowed(function: Callable[[], object]) -> Callable[[SmokeTest], None]:
+    """Return the body of a test whose code goes on, whatever comes of ``function``."""
+
+    def body(self: SmokeTest) -> None:
+        with contextlib.suppress(Exception):
+            function()
+
+    return body
+
+
+def commit() -> None:
+    connection.commit()
+
+
+def of_its_own_thread(function: Callable[[], object]) -> Callable[[], object]:
+    def on_a_thread() -> None:
+        thread = threading.Thread(target=lambda: swallowed(function)(None))  # type: ignore[arg-type]
+        thread.start()
+        thread.join()
+
+    return on_a_thread
+
+
+@pytest.mark.usefixtures("sqlite")
+@pytest.mark.parametrize(
+    "function",
+    [
+        commit,
+        of_its_own_thread(commit),
+        lambda: connection.cursor().execute("COMMIT"),
+        lambda: mock.patch("os.getcwd").start(),
+        lambda: override_settings(DEBUG=True).enable(),
+    ],
+    ids=["commit", "commit on a thread", "COMMIT", "patch", "override_settings"],
+)
+def test_refusal_that_is_swallowed_is_an_error_nevertheless(function: Any) -> None:
+    [(_, text)] = run_body(swallowed(function)).errors
+    assert "smoketest.exceptions.Refused" in text
+
+
+@pytest.mark.usefixtures("sqlite")
+def test_alias_that_is_refused_is_an_error_though_the_code_has_a_fallback() -> None:
+    class FallbackTest(SmokeTest):
+        databases = {"default"}
+
+        def test_it(self) -> None:
+            with contextlib.suppress(Exception):
+                Item.objects.using("other").exists()
+
+    [(_, text)] = run(FallbackTest).errors
+    assert "Add 'other' to `databases`" in text
+
+
+@pytest.mark.usefixtures("sqlite")
+def test_refusal_that_a_class_fixture_swallows_is_an_error() -> None:
+    class FixtureTest(SmokeTest):
+        @classmethod
+        def setUpTestData(cls) -> None:
+            with contextlib.suppress(Exception):
+                connection.commit()
+
+        def test_it(self) -> None:
+            pass
+
+    [(_, text)] = run(FixtureTest).errors
+    assert "called commit()" in text
+
+
+@pytest.mark.usefixtures("sqlite")
+def test_refusal_whose_lack_changes_nothing_may_be_swallowed() -> None:
+    def body(self: SmokeTest) -> None:
+        Item.objects.exists()
+        with contextlib.suppress(Refused):
+            copy.copy(connections["default"])
+        with contextlib.suppress(Refused):
+            connection.close()
+
+    assert not problems(run_body(body))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_assertion_on_a_thread_fails_the_test() -> None:
+    def body(self: SmokeTest) -> None:
+        thread = threading.Thread(target=self.assertEqual, args=(1, 2))
+        thread.start()
+        thread.join()
+
+    result = run_body(body)
+    assert result.testsRun == 1
+    [(_, text)] = result.failures
+    assert "1 != 2" in text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    ("call", "passes"), [(lambda: 1 / 0, False), (functools.partial(int, "x"), True)]
+)
+def test_error_on_a_thread_counts_where_it_is_in_the_test_s_own_module(
+    call: Callable[[], object], passes: bool
+) -> None:
+    def body(self: SmokeTest) -> None:
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+
+    assert run_body(body).wasSuccessful() is passes
 
 
 def test_refusals_end_with_the_test() -> None:

@@ -25,6 +25,8 @@ class Call:
     def __init__(self, awaitable: Awaitable[Any]) -> None:
         self._awaitable = awaitable
         self._task: asyncio.Task[Any] | None = None
+        self.value: Any = None
+        """What it returned."""
         self._thread: threading.Thread | None = None
 
     @property
@@ -49,7 +51,7 @@ class Call:
     async def _await(self) -> None:
         self._task = asyncio.current_task()
         self._note_thread()
-        await self._awaitable
+        self.value = await self._awaitable
 
     def _note_thread(self) -> None:
         self._thread = threading.current_thread()

@@ -29,6 +29,9 @@ from django.test import utils
 from .exceptions import Refused
 
 _test: ContextVar[str | None] = ContextVar("smoketest_current_test", default=None)
+_note: ContextVar[Callable[[BaseException], None] | None] = ContextVar(
+    "smoketest_note_refusal", default=None
+)
 _installing = threading.Lock()
 
 NameOfUse = Callable[..., str | None]
@@ -79,10 +82,14 @@ class refused_inside:  # noqa: N801 - used as a function, like override_settings
         _test.reset(self._token)
 
 
-def refuse_from_here(test_id: str) -> None:
-    """Put the refusals in force for the rest of this context, which is the test's own."""
+def refuse_from_here(test_id: str, note: Callable[[BaseException], None] | None = None) -> None:
+    """Put the refusals in force for the rest of this context, which is the test's own.
+
+    ``note`` is called with each, for the code of the test may swallow it.
+    """
     _install()
     _test.set(test_id)
+    _note.set(note)
 
 
 def current_test() -> str | None:
@@ -127,7 +134,10 @@ def _refusing(original: FunctionType, name: NameOfUse, consequence: str) -> Func
     def refuse_or_pass(self: Any, *args: Any, **kwargs: Any) -> Any:
         if (use := name(self, *args, **kwargs)) is None:
             return original(self, *args, **kwargs)
-        raise Refused(f"{use} in {_test.get()}. {consequence}")
+        error = Refused(f"{use} in {_test.get()}. {consequence}")
+        if (note := _note.get()) is not None:
+            note(error)
+        raise error
 
     return refuse_or_pass  # type: ignore[return-value]
 

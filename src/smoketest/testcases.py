@@ -6,9 +6,10 @@ import functools
 import inspect
 import sys
 import unittest
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextvars import copy_context
 from difflib import get_close_matches
+from traceback import walk_tb
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, ParamSpec, TypeVar
 from weakref import WeakSet
@@ -22,6 +23,7 @@ from . import asserts, coroutines, isolation, marks, queries, refusals
 from .client import SmokeAsyncClient, SmokeClient
 from .exceptions import FixtureFailed, Refused
 from .options import ROLES
+from .recorder import relative_path
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -129,9 +131,9 @@ class SmokeTest(SimpleTestCase):
 
     def _in_this_context(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         name = self.id()
-        refusals.refuse_from_here(name)
         try:
             with isolation.rolled_back(name, _aliases(self.databases)) as self._rollback:
+                refusals.refuse_from_here(name, self._rollback.note)
                 return function(*args, **kwargs)
         finally:
             self._rollback = None  # it would live for as long as the test
@@ -153,7 +155,8 @@ class SmokeTest(SimpleTestCase):
         self._over = False
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
-        self._finish(method(), self._testMethodName)
+        name = self._testMethodName
+        _refuse_value(self._finish(method(), name), name)
 
     def _callTearDown(self) -> None:
         try:
@@ -162,20 +165,46 @@ class SmokeTest(SimpleTestCase):
             self._over = True
 
     def doCleanups(self) -> None:  # noqa: N802 - unittest names it
-        """Run the cleanups, and then roll back, so that an error of that is the test's."""
+        """Run the cleanups, then tell what was hidden, and roll back: its error is the test's."""
         super().doCleanups()
-        if self._over and self._rollback is not None and self._rollback.begun:
-            self.addCleanup(self._rollback.undo)
+        rollback = self._rollback
+        if self._over and rollback is not None and (rollback.begun or rollback.noted):
+            self.addCleanup(rollback.undo)
+            if self._is_passing():
+                self.addCleanup(self._tell_what_was_hidden, rollback.noted)
             super().doCleanups()
+
+    def _is_passing(self) -> bool:
+        outcome: Any = self._outcome  # type: ignore[attr-defined]
+        return bool(outcome.success and not outcome.expectedFailure)
+
+    def _tell_what_was_hidden(self, noted: Sequence[BaseException]) -> None:
+        """Raise what the test would have seen if nothing had swallowed it.
+
+        That is a refusal, for what was to be tested has not happened; and what the test's own
+        code raised on a thread.
+        """
+        for error in noted:
+            if isinstance(error, Refused) or self._is_own(error):
+                raise error
+
+    def _is_own(self, error: BaseException) -> bool:
+        """Whether an error of a thread is of this test: of an assertion, or of its own module."""
+        own = self.spec().file
+        places = (frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+        return isinstance(error, self.failureException) or own in map(relative_path, places)
 
     def _callCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         self._finish(function(*args, **kwargs), None)
 
-    def _finish(self, value: Any, name: str | None) -> None:
+    def _finish(self, value: Any, name: str | None) -> Any:
+        """Return ``value``, or what comes of it where it has to be awaited."""
         if value is not None:
             self.call = _call(value, name)
             if self.call is not None:
                 self.call.run()
+                return self.call.value
+        return value
 
     # -- assertions that Django has for test databases only
 
@@ -239,6 +268,13 @@ class SmokeTest(SimpleTestCase):
         ) or bool(cls._overridden_settings or cls._modified_settings)
 
     @classmethod
+    def addClassCleanup(  # noqa: N802 - unittest names it
+        cls, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Add a cleanup of the class, which may be an ``async def``."""
+        super().addClassCleanup(_finished, function, *args, **kwargs)
+
+    @classmethod
     def doClassCleanups(cls) -> None:  # noqa: N802 - unittest names it
         """Run the cleanups of the class, and then roll back what its fixtures did."""
         super().doClassCleanups()
@@ -261,6 +297,14 @@ class SmokeTest(SimpleTestCase):
         fixture = isolation.rolled_back(subject, _aliases(cls.databases), lasting=True)
         fixture.__enter__()
         cls._fixtures.add(fixture)
+
+    @classmethod
+    def _tell_what_was_refused(cls) -> None:
+        """Raise what a class fixture was refused, and has swallowed."""
+        fixture = cls._current_fixture()
+        for error in () if fixture is None else fixture.noted:
+            if isinstance(error, Refused):
+                raise error
 
     @classmethod
     def _current_fixture(cls) -> isolation.Rollback | None:
@@ -308,6 +352,7 @@ class _SafeClassFixture:
                 _finish(self._fixture.__get__(None, cls)(), self._name)
             except SystemExit as error:  # unittest would let it end the run
                 raise FixtureFailed(f"{subject} called sys.exit({error.code!r}).") from error
+            cls._tell_what_was_refused()
 
 
 # Every class has the fixtures of this one at least.
@@ -319,6 +364,22 @@ def _finish(value: Any, name: str) -> None:
     """Wait for the end of what a class fixture returned."""
     if value is not None and (call := _call(value, name)) is not None:
         call.run()
+
+
+def _finished(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+    """Call a cleanup of a class, and wait for its end."""
+    _finish(function(*args, **kwargs), function.__name__)
+
+
+def _refuse_value(value: Any, name: str) -> None:
+    """Raise ``TypeError`` for what a test returned: nobody looks at it, so it verifies nothing."""
+    if value is not None:
+        raise TypeError(
+            f"{name} returned {type(value).__name__}, and not None. What a test returns is not "
+            "looked at, so whatever it stands for was not verified: a result, or a function or "
+            "a coroutine that was never called. Assert it; or look at the decorator, which may "
+            "return what it should have called."
+        )
 
 
 def _call(value: Any, name: str | None) -> coroutines.Call | None:

@@ -36,6 +36,9 @@ class Frame(Protocol):
     def state_before(self, connection: Any) -> TransactionState | None:
         """What Django knew of the transaction before the frame; ``None`` of an outermost one."""
 
+    def note(self, error: BaseException) -> None:
+        """Keep a refusal, which the code of the test may swallow."""
+
 
 class Owner(Protocol):
     """The session of a thread, as its connections see it."""

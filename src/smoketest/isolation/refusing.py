@@ -55,22 +55,31 @@ class RefusingConnection(BorrowingConnection):
         """Whether ``error`` is the server's way to refuse a commit."""
         return False
 
-    def refuse(self, what: str, cause: Exception | None = None) -> NoReturn:
-        """Raise ``Refused`` for a test that did ``what``, such as ``"called commit()"``."""
-        raise Refused(
-            f"{self._smoke_session.frame.subject} {what} on the database {self.alias!r}. "
+    def refuse(self, what: str, cause: Exception | None = None, *, noted: bool = True) -> NoReturn:
+        """Raise ``Refused`` for a test that did ``what``, such as ``"called commit()"``.
+
+        It is ``noted`` unless what was tested is the same without it.
+        """
+        frame = self._smoke_session.frame
+        error = Refused(
+            f"{frame.subject} {what} on the database {self.alias!r}. "
             "What a smoke test does is rolled back at its end, in one transaction that must "
             "stay open until then. Leave the end of the transaction to the test; for a part "
             "that is undone earlier, use a transaction.atomic() block."
-        ) from cause
+        )
+        if noted:
+            frame.note(error)
+        raise error from cause
 
     def _refuse_alias(self, frame: Frame) -> NoReturn:
-        raise Refused(
+        error = Refused(
             f"{frame.subject} used the database {self.alias!r}, which its `databases` does not "
             f"name. A test touches only what it declares, so that what it may lock is known. "
             f"Add {self.alias!r} to `databases`, or route the query to "
             f"{' or '.join(map(repr, sorted(frame.databases or ()))) or 'no database'}."
         )
+        frame.note(error)
+        raise error
 
     def commit(self) -> None:
         """Refused."""
@@ -109,7 +118,7 @@ class RefusingConnection(BorrowingConnection):
         self.refuse("connected to the server without its database")
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        self.refuse("copied or pickled the connection")
+        self.refuse("copied or pickled the connection", noted=False)
 
     def set_autocommit(
         self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False
@@ -130,7 +139,7 @@ class RefusingConnection(BorrowingConnection):
         if not self._smoke_busy:
             if not self._smoke_levels:
                 return  # nothing is open
-            self.refuse("closed the connection")
+            self.refuse("closed the connection", noted=False)
         super().close()
 
     def close_if_unusable_or_obsolete(self) -> None:

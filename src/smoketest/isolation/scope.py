@@ -20,6 +20,9 @@ class Scope(Protocol):
     def guard(self, wrapper: Any) -> None:
         """Guard a connection that was made on its own thread."""
 
+    def note(self, error: BaseException) -> None:
+        """Keep what may never come to the test itself: a refusal, or the error of a thread."""
+
     def connection_elsewhere(self, alias: str) -> Any:
         """Return the guarded connection of this thread, which is not its own."""
 

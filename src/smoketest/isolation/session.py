@@ -211,6 +211,8 @@ class Rollback:
 
     read_only: frozenset[str] = frozenset()
     """Aliases that the test only reads."""
+    noted: Sequence[BaseException] = ()
+    """What was refused, and what ended a thread that the test had started."""
 
     def __init__(self, subject: str, databases: Databases, lasting: bool) -> None:
         self.subject = subject
@@ -238,6 +240,11 @@ class Rollback:
         self.around = scope.current()
         scope.become(self)
         return self
+
+    def note(self, error: BaseException) -> None:
+        """Keep ``error``, unless it comes after the end."""
+        if not self.ended:
+            self.noted = [*self.noted, error]
 
     def undo(self) -> None:
         """Roll back now, so that an error of it can still be reported; later calls do nothing."""
@@ -284,6 +291,7 @@ class Rollback:
         """Return the same frame for another thread."""
         twin = Rollback(self.subject, "__all__", self.lasting)
         twin.databases, twin.read_only = self.databases, self.read_only
+        twin.note = self.note  # type: ignore[method-assign]
         return twin
 
     def end_strays(self, reason: str) -> None:

@@ -82,11 +82,13 @@ def _connecting(connect: Callable[[Any], None]) -> Callable[[Any], None]:
     def connect_in_scope(self: BaseDatabaseWrapper) -> None:
         owner = None if hasattr(self, "_smoke_session") else _owner_here()
         if owner is not None:
-            raise Refused(
+            refused = Refused(
                 f"{owner.subject} opened a connection of its own to the database {self.alias!r}. "
                 "Nothing would roll back what goes through it. Use django.db.connections, or "
                 "copy() of one of them."
             )
+            owner.note(refused)
+            raise refused
         connect(self)
 
     return connect_in_scope
@@ -107,10 +109,25 @@ def _starting(start: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(start)
     def start_in_scope(self: threading.Thread) -> None:
         if (owner := scope.current()) is not None:
-            self.run = _bound(_carrying(owner, self.run), self)  # type: ignore[method-assign]
+            run = _noting(owner, _carrying(owner, self.run))
+            self.run = _bound(run, self)  # type: ignore[method-assign]
         start(self)
 
     return start_in_scope
+
+
+def _noting(owner: scope.Scope, run: Callable[[], Any]) -> Callable[[], Any]:
+    """Return ``run``, whose error ``owner`` is told: a thread's own comes to nobody."""
+
+    @wraps(run)
+    def noted() -> Any:
+        try:
+            return run()
+        except Exception as error:
+            owner.note(error)
+            raise
+
+    return noted
 
 
 def _bound(run: Callable[[], Any], thread: threading.Thread) -> Callable[[], Any]:
