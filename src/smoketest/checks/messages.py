@@ -167,6 +167,15 @@ TABLES_WITHOUT_TRANSACTIONS = Check(
     hint="Convert them (ALTER TABLE … ENGINE=InnoDB), or keep tests that write away from them.",
 )
 
+ASSERTS_REMOVED = Check(
+    id="smoketest.W010",
+    level=checks.WARNING,
+    sentence="Python was started with -O or PYTHONOPTIMIZE, which removes the assert statements "
+    "of the smoke tests in {place}. The tests that verify by them would verify nothing, so each "
+    "of them errors.",
+    hint="Run them without -O, or write self.assertTrue(…) and the like instead.",
+)
+
 CHECKS: tuple[Check, ...] = (
     *SETTING_CHECKS.values(),
     BAD_PROBE,
@@ -183,5 +192,6 @@ CHECKS: tuple[Check, ...] = (
     UNSUPPORTED_DATABASE,
     UNKNOWN_PERMISSION,
     TABLES_WITHOUT_TRANSACTIONS,
+    ASSERTS_REMOVED,
 )
 """Every check, in the order of the reference."""
