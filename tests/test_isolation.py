@@ -189,6 +189,18 @@ def test_limits_are_the_transactions_own(vendor: str, outside: Outside) -> None:
         assert rows == [(1000,)]
 
 
+def test_callbacks_of_a_commit_can_be_run_inside_the_test(vendor: str, outside: Outside) -> None:
+    def test_commit(self: SmokeTest) -> None:
+        with self.captureOnCommitCallbacks(execute=True) as callbacks:
+            transaction.on_commit(lambda: insert(self))
+            self.assertFalse(Item.objects.exists())
+        self.assertEqual(len(callbacks), 1)
+        self.assertEqual(Item.objects.count(), 1)
+
+    passed(made(test_commit=test_commit))
+    assert outside(NAMES) == []
+
+
 def test_wait_for_a_lock_ends_at_the_lock_timeout(
     vendor: str, outside: Outside, outside_connection: Callable[..., Any]
 ) -> None:

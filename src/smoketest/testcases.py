@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, ParamSpec, T
 from weakref import WeakSet
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.test import SimpleTestCase, TransactionTestCase
+from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
@@ -209,6 +209,7 @@ class SmokeTest(SimpleTestCase):
     # -- assertions that Django has for test databases only
 
     assertQuerySetEqual = TransactionTestCase.assertQuerySetEqual  # noqa: N815
+    captureOnCommitCallbacks = TestCase.captureOnCommitCallbacks  # noqa: N815
 
     def assertNumQueries(  # noqa: N802
         self,
