@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from smoketest import SmokeTest, optional, tag
+from smoketest import SmokeTest, isolation, optional, tag
 from smoketest.recorder import (
     MESSAGE_LIMIT,
     TRACEBACK_LIMIT,
@@ -596,6 +596,51 @@ def test_group_of_exceptions_tells_each_of_them() -> None:
         "  ExceptionGroup: inner (1 sub-exception)",
         "    LookupError: two",
     ]
+
+
+class Answering(Exception):
+    """As those of some clients of APIs are: it looks every attribute up in an answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise KeyError(name)
+
+
+class WithoutCode(Exception):
+    sqlite_errorcode = None
+
+
+class Unequal(Exception):
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Masked(Exception):
+    @property
+    def __class__(self) -> Any:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("kind", [Answering, WithoutCode, Unequal, Masked])
+def test_exception_that_bears_no_question_is_an_error_that_names_it(
+    kind: type[Exception],
+) -> None:
+    def body(self: SmokeTest) -> None:
+        raise kind
+
+    results: list[TestResult] = []
+    recorder = Recorder(
+        lambda test, result: results.append(result),
+        lost_a_lock=isolation.lost_a_lock,
+        advice=isolation.advice,
+    )
+    type("BodyTest", (SmokeTest,), {"test_it": body})("test_it").run(recorder)
+    [result] = results
+    assert result.outcome is Outcome.ERRORED
+    assert kind.__qualname__ in result.message
+    assert (result.file, result.line) == (HERE, line_of("raise kind"))
+    assert "in body" in result.traceback
 
 
 def test_syntax_error_of_generated_code_is_told() -> None:

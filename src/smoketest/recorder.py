@@ -186,8 +186,15 @@ class Recorder(unittest.TestResult):
     def problem(self, outcome: Outcome, err: ExcInfo, test: Any) -> Problem:
         """Put an exception into words: its message, its traceback, and where in the test it was."""
         exctype, value, tb = err
-        self.lost_a_lock |= self._lost_a_lock(value)
         tb = _without_machinery(tb)
+        try:
+            self.lost_a_lock |= self._lost_a_lock(value)
+            return self._worded(outcome, (exctype, value, tb), test)
+        except Exception as error:  # noqa: BLE001 - it is told, and must not end the whole run
+            return _unspeakable(outcome, exctype, tb, test, error)
+
+    def _worded(self, outcome: Outcome, err: ExcInfo, test: Any) -> Problem:
+        exctype, value, tb = err
         # unittest's placeholder for a fixture has None there.
         failure = issubclass(exctype, getattr(test, "failureException", None) or AssertionError)
         if failure and tb is not None:
@@ -203,6 +210,17 @@ class Recorder(unittest.TestResult):
             file,
             line,
         )
+
+
+def _unspeakable(
+    outcome: Outcome, exctype: type, tb: TracebackType | None, test: Any, error: Exception
+) -> Problem:
+    """Return what can be said of an exception that answers a question by another, ``error``."""
+    name = f"{exctype.__module__}.{exctype.__qualname__}"
+    message = f"{name}, which cannot be shown: looking at it raised {type(error).__name__}."
+    stack = traceback.extract_tb(tb)
+    words = ["Traceback (most recent call last):\n", *stack.format(), f"{name}\n"]
+    return Problem(outcome, message, _cut("".join(words), TRACEBACK_LIMIT), *_place(stack, test))
 
 
 _NOTHING = Problem(Outcome.PASSED, "", "", "", 0)

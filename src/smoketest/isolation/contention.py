@@ -30,6 +30,6 @@ def _is_contention(error: BaseException) -> bool:
     # psycopg's sqlstate, sqlite3's sqlite_errorcode, MySQLdb's first argument.
     if getattr(error, "sqlstate", None) in _SQLSTATES:
         return True
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_CODES:
+    if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _SQLITE_CODES:
         return True
     return isinstance(error, DatabaseError) and bool(error.args) and error.args[0] in _MYSQL_CODES
