@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from markdown_it import MarkdownIt
 
 from smoketest import __version__, renderers
 from smoketest.conf import RELEASE_VARIABLES
+from smoketest.gate import options
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -286,6 +288,11 @@ def test_readme_leads_from_pip_to_a_served_report_in_a_new_project(tmp_path: Pat
     assert first == "PASS: 4 of 4 tests passed, 1 skipped"
     assert served.startswith("PASS\n")
     assert "path('admin/'" in project.run("cat config/urls.py")
+
+
+def test_readme_calls_the_gate_by_options_that_there_are() -> None:
+    [line] = re.findall(r"^\$ python -m smoketest (.+)", (ROOT / "README.md").read_text(), re.M)
+    assert options.parsed(shlex.split(line))["urls"] == ["https://www.example.com/smoketest/"]
 
 
 def test_readme_names_the_version_while_pip_must_be_told() -> None:
