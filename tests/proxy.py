@@ -60,8 +60,7 @@ class Proxy:
     def stop(self) -> None:
         """Take no more connections, and close those that are open."""
         self._flows.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        _end(self._listener)
 
 
 def _end(end: socket.socket) -> None:

@@ -42,13 +42,17 @@ def test_what_hangs_is_left_alone_and_nothing_more_is_begun(hanging: threading.E
     assert begun == []
 
 
+def test_what_hangs_in_one_place_keeps_nobody_from_another(hanging: threading.Event) -> None:
+    with pytest.raises(Overdue):
+        errands.run(hanging.wait, 0.01)
+    assert errands.run(lambda: 5, to="the users") == 5
+
+
 def test_when_what_hung_is_over_errands_are_done_again(hanging: threading.Event) -> None:
     with pytest.raises(Overdue):
         errands.run(hanging.wait, 0.01)
     hanging.set()
-    late = errands._late
-    assert late is not None
-    late.join()
+    errands._late["the cache"].join()
     assert errands.run(lambda: 5) == 5
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.test import Client
 
+from smoketest import errands
 from tests.conftest import reachable
 from tests.projects import Project
 from tests.proxy import Proxy, proxy
@@ -87,3 +89,16 @@ def test_a_server_that_freezes_in_the_middle_of_a_test_stops_nothing_else(
     assert hung["timed_out"]
     assert "Item.objects.count()" in hung["traceback"]
     assert other["outcome"] == "passed"
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "mysqlclient"], indirect=True)
+def test_caller_with_a_session_gets_an_answer_although_nobody_can_look_it_up(
+    network: Proxy, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    network.freeze()
+    client.cookies[settings.SESSION_COOKIE_NAME] = "x" * 32
+    response = client.get("/smoketest/?list=1")
+    assert response.status_code == 200
+    assert "the caller is taken for anonymous" in caplog.text
+    network.stop()
+    errands._late["the users"].join()

@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
+from smoketest import errands, isolation
 from smoketest.conf import settings
 from smoketest.exceptions import SmokeTestError
 from smoketest.past import Past
@@ -152,13 +153,16 @@ def _octets(header: str) -> bytes:
 def _is_permitted(request: HttpRequest) -> bool:
     """Whether a user is logged in who may see everything.
 
-    The user is loaded on the site's own connection. Where that fails, because the
-    database is down perhaps, the caller is anonymous: a report is wanted now more
-    than ever.
+    Where the user cannot be loaded, because the database is down perhaps or does not
+    answer, the caller is anonymous: a report is wanted now more than ever.
     """
     permission = settings.permission
-    try:
+
+    def look() -> bool:
         return _has_permission(getattr(request, "user", None), permission)
+
+    try:
+        return errands.run(look, to="the users") if _may_hang(request) else look()
     except Exception:
         logger.warning(
             "The user of a request for the smoke tests could not be loaded; "
@@ -176,6 +180,12 @@ def _let_go_of_session(request: HttpRequest) -> None:
     """
     if hasattr(request, "session"):
         del request.session
+
+
+def _may_hang(request: HttpRequest) -> bool:
+    """Whether somebody else may look for the user, and should, for a database is asked."""
+    has_session = django_settings.SESSION_COOKIE_NAME in request.COOKIES
+    return has_session and not isolation.must_run_inline()
 
 
 def _has_permission(user: object, permission: str | None) -> bool:

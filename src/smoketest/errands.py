@@ -51,24 +51,24 @@ class Errand(threading.Thread, Generic[T]):
         return self._answer[0]
 
 
-_late: threading.Thread | None = None
-"""The last one that took too long; none is begun while it is under way, so that a cache
-that hangs costs one thread and not one for each run."""
+_late: dict[str, threading.Thread] = {}
+"""The last one to each place that took too long; none is begun while it is under way, so
+that a cache that hangs costs one thread and not one for each run."""
 
 
-def run(function: Callable[[], T], patience: float = PATIENCE) -> T:
+def run(function: Callable[[], T], patience: float = PATIENCE, to: str = "the cache") -> T:
     """Return ``function()``, from a thread of its own, if that takes at most ``patience`` s.
 
-    Raises :class:`Overdue` where it takes longer, and at once while an earlier one hangs;
-    else what ``function`` raises.
+    Raises :class:`Overdue` where it takes longer, and at once while an earlier one ``to``
+    the same place hangs; else what ``function`` raises.
     """
-    global _late  # noqa: PLW0603 - one for each process, as the threads are
-    if _late is not None and _late.is_alive():
+    late = _late.get(to)
+    if late is not None and late.is_alive():
         raise Overdue("an earlier access has not come back yet")
     errand = Errand(function)
     errand.start()
     errand.join(patience)
     if errand.is_alive():
-        _late = errand
+        _late[to] = errand
         raise Overdue(f"it did not come back within {patience:g} s")
     return errand.answer()
