@@ -372,6 +372,17 @@ def test_a_testcase_that_is_no_smoketest_is_one_error(make_app: MakeApp, base: s
     assert "smoketest.SmokeTest" in error
 
 
+@pytest.mark.parametrize("fixture", ["setUpModule", "tearDownModule"])
+@pytest.mark.parametrize("body", ["async def {}(): pass", "def {}(): yield"])
+def test_module_fixture_that_nobody_would_run_is_one_error(
+    make_app: MakeApp, fixture: str, body: str
+) -> None:
+    make_app("shop", {"smoke.py": smoke() + body.format(fixture) + "\n"})
+    found = discover()
+    assert ids(found) == [f"shop.smoke.{fixture}", "shop.smoke.T.test_it"]
+    assert "calling it runs none of its lines" in the_error(found[0])
+
+
 def test_load_tests_is_one_error_because_what_it_adds_would_be_missed(make_app: MakeApp) -> None:
     make_app("shop", {"smoke.py": smoke() + "def load_tests(loader, tests, pattern): pass\n"})
     found = discover()

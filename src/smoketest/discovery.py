@@ -32,7 +32,9 @@ from smoketest.unloadable import (
     address_of,
     attempt,
     foreign,
+    idle_fixture,
     ignored_protocol,
+    is_idle,
     unimportable,
     unloadable_probe,
     unusable,
@@ -141,6 +143,9 @@ def _opened(name: str, load: Load) -> tuple[list[_Subject], list[str]]:
 def _subjects(module: types.ModuleType, name: str) -> Iterator[_Subject]:
     if callable(vars(module).get("load_tests")):
         yield ignored_protocol(name, module)
+    for fixture in ("setUpModule", "tearDownModule"):
+        if is_idle(vars(module).get(fixture)):
+            yield idle_fixture(name, module, fixture)
     for cls in dict.fromkeys(filter(_is_test_class, list(vars(module).values()))):
         if _is_abstract(cls):
             continue

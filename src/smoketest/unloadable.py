@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import traceback
 import types
@@ -136,6 +137,27 @@ def ignored_protocol(name: str, module: types.ModuleType) -> Broken:
     )
     code = getattr(vars(module)["load_tests"], "__code__", None)
     return Broken(address, message, file=_file(module), line=code.co_firstlineno if code else 0)
+
+
+def is_idle(function: object) -> bool:
+    """Whether a call of ``function`` runs none of its lines: unittest awaits no module fixture."""
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+    )
+
+
+def idle_fixture(name: str, module: types.ModuleType, fixture: str) -> Broken:
+    """Return what stands for a module's ``fixture`` that is ``async`` or a generator."""
+    address = f"{name}.{fixture}"
+    message = (
+        f"{address} is an async def or a generator, and unittest calls it as a plain function:"
+        " calling it runs none of its lines. Make it a plain function, which may use"
+        " async_to_sync, or move it into setUpClass, which may be async."
+    )
+    line = vars(module)[fixture].__code__.co_firstlineno
+    return Broken(address, message, file=_file(module), line=line)
 
 
 def _file(module: types.ModuleType | None) -> str:
