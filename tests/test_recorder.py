@@ -393,15 +393,6 @@ def test_one_skipped_subtest_hides_no_failing_one() -> None:
     assert told(result_of_body(body)) == ("failed", "(number=2): second")
 
 
-def test_test_that_stops_after_a_subtest_has_not_passed() -> None:
-    def body(self: SmokeTest) -> None:
-        with self.subTest(1):
-            pass
-        raise unittest.case._ShouldStop  # type: ignore[attr-defined]
-
-    assert told(result_of_body(body)) == ("errored", "The test ended without an outcome.")
-
-
 def test_test_whose_subtests_are_all_skipped_is_skipped() -> None:
     def body(self: SmokeTest) -> None:
         for number in range(2):

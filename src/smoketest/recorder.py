@@ -157,7 +157,7 @@ class Recorder(unittest.TestResult):
             return _skip(reasons[:1])
         if self._skips and not self._subtests_passed:
             return _skip([reason for _, reason in self._skips])
-        if self._subtests_passed and self._skips:
+        if self._subtests_passed:
             return _NOTHING
         return Problem(Outcome.ERRORED, "The test ended without an outcome.", "", "", 0)
 
