@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -159,14 +160,23 @@ def test_what_is_stuck_is_not_to_be_started_until_its_thread_has_ended(
     thread, _ = let_go(open_gate)
     [gone] = timeouts.stuck()
     assert (gone.name, gone.thread) == ("test_it", thread)
-    reason = timeouts.reason_not_to_start("test_it")
+    reason = timeouts.reason_not_to_start("test_it", 0.0)
     assert reason is not None
     assert reason.startswith(f"Still running since {gone.stretch.started_at:%Y-%m-%dT%H:%M}")
-    assert timeouts.reason_not_to_start("another") is None
+    assert timeouts.reason_not_to_start("another", 0.0) is None
     open_gate.set()
     thread.join(AT_ONCE)
-    assert timeouts.reason_not_to_start("test_it") is None
+    assert timeouts.reason_not_to_start("test_it", 0.0) is None
     assert timeouts.stuck() == []
+
+
+def test_what_was_cut_off_before_its_limit_is_waited_for(open_gate: threading.Event) -> None:
+    let_go(open_gate)
+    with ThreadPoolExecutor(1) as pool:
+        reason = pool.submit(timeouts.reason_not_to_start, "test_it", AT_ONCE)
+        assert not reason.done()
+        open_gate.set()
+        assert reason.result(AT_ONCE) is None
 
 
 def test_process_that_carries_too_many_stuck_threads_starts_no_test_any_more(
@@ -174,9 +184,9 @@ def test_process_that_carries_too_many_stuck_threads_starts_no_test_any_more(
 ) -> None:
     monkeypatch.setattr(timeouts, "MOST_STUCK", 2)
     let_go(open_gate, "first")
-    assert timeouts.reason_not_to_start("another") is None
+    assert timeouts.reason_not_to_start("another", 0.0) is None
     let_go(open_gate, "second")
-    reason = timeouts.reason_not_to_start("another")
+    reason = timeouts.reason_not_to_start("another", 0.0)
     assert reason is not None
     assert reason.startswith("Not started: 2 tests of earlier runs are stuck")
     assert "restart the process" in reason

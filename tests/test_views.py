@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from html import unescape
+from importlib import import_module
 from typing import Any
 
 import django
@@ -684,6 +686,32 @@ def test_who_does_not_get_a_turn_in_time_is_told_when_to_come_back(
         assert said is (anonymous == "summary")
     if format == "json":
         assert json.loads(text(response))["status"] == "FAIL"
+
+
+WAITING = """
+    import threading
+    from smoketest import SmokeTest
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    class WaitingTest(SmokeTest):
+        def test_waits(self):
+            begun.set()
+            self.assertTrue(go_on.wait(30))
+"""
+
+
+def test_a_stranger_who_cuts_a_test_off_does_not_fail_the_next_run(make_app: MakeApp) -> None:
+    make_app("vwaiting", {"smoke.py": WAITING})
+    smoke = import_module("vwaiting.smoke")
+    with ThreadPoolExecutor(1) as pool:
+        assert Client().get("/smoketest/?deadline=0.3").status_code == 500
+        assert smoke.begun.is_set()
+        answer = pool.submit(lambda: Client().get("/smoketest/").status_code)
+        with suppress(TimeoutError):
+            answer.result(0.5)  # where it does not wait it is over by now
+        smoke.go_on.set()
+        assert answer.result(30) == 200
 
 
 @override_settings(SMOKETEST_DEADLINE=0.5)

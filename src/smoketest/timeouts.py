@@ -216,11 +216,24 @@ def stuck() -> list[LetGo]:
     return list(_let_go.values())
 
 
-def reason_not_to_start(name: str) -> str | None:
-    """Return why the test ``name`` must not be started in this process, or ``None``."""
+def _wait_for(name: str, limit: float) -> None:
+    gone = _let_go.get(name)
+    if gone is not None:
+        gone.thread.join(max(0.0, gone.stretch.start + limit - monotonic()))
+
+
+def reason_not_to_start(name: str, limit: float) -> str | None:
+    """Return why the test ``name`` must not be started in this process, or ``None``.
+
+    What an earlier run cut off before it was ``limit`` seconds old is waited for until
+    then: that run had less time perhaps, and a stranger may have chosen how much.
+    """
     if not _let_go:
         return None
-    for gone in (others := stuck()):
+    _wait_for(name, limit)
+    now = monotonic()
+    others = [gone for gone in stuck() if gone.name == name or gone.stretch.start + limit <= now]
+    for gone in others:
         if gone.name == name:
             return (
                 f"Still running since {gone.stretch.started_at.isoformat(timespec='seconds')}, "

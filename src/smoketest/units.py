@@ -155,7 +155,10 @@ class UnitRunner:
     # -- one test
 
     def _run_alone(self, test: SmokeTest) -> None:
-        if (reason := timeouts.reason_not_to_start(test.id())) is not None:
+        reason = timeouts.reason_not_to_start(test.id(), self._limit(test))
+        if self._is_over():
+            return
+        if reason is not None:
             self._deliver(None, self._delivery(test, _not_started(test, reason)))
             return
         escaped: BaseException | None = None
@@ -169,10 +172,14 @@ class UnitRunner:
             self._deliver_without_outcome(test, escaped)
 
     def _begin_test(self, test: SmokeTest, start: float, started_at: datetime) -> None:
-        limit = test.spec().timeout or self._options.timeout
-        if self._options.timeout_ceiling is not None:
-            limit = min(limit, self._options.timeout_ceiling)
+        limit = self._limit(test)
         self._begin(timeouts.Stretch(test, limit, start, started_at, self._thread))
+
+    def _limit(self, test: SmokeTest) -> float:
+        """Return the seconds that ``test`` may take."""
+        limit = test.spec().timeout or self._options.timeout
+        ceiling = self._options.timeout_ceiling
+        return limit if ceiling is None else min(limit, ceiling)
 
     def _begin_fixture(self) -> None:
         limit = self._options.timeout
@@ -231,6 +238,8 @@ class UnitRunner:
 
     def _run_with_fixtures(self) -> None:
         self._leave_out_what_is_stuck()
+        if self._is_over():
+            return
         self._recorder = self._new_recorder()  # unittest keeps the last class in it
         self._begin_fixture()
         escaped: BaseException | None = None
@@ -251,10 +260,10 @@ class UnitRunner:
             suite.run(self._recorder)
 
     def _leave_out_what_is_stuck(self) -> None:
-        fixture = timeouts.reason_not_to_start(self.unit.id())
+        fixture = timeouts.reason_not_to_start(self.unit.id(), self._options.timeout)
         for _, test in self.rest():
-            reason = fixture or timeouts.reason_not_to_start(test.id())
-            if reason is not None:
+            reason = fixture or timeouts.reason_not_to_start(test.id(), self._limit(test))
+            if reason is not None and not self._is_over():
                 self._deliver(None, self._delivery(test, _not_started(test, reason)))
 
     def _accounts_of_fixtures(self, escaped: BaseException | None) -> list[Delivery]:
