@@ -46,6 +46,23 @@ def test_a_test_that_holds_the_lock_ends_the_command_with_3_and_its_stack(
     assert "    not ended: shop.smoke.T.test_hog\n" in done.stderr
     assert "test_a_passes" not in done.stderr
     assert "in test_hog\n" in done.stderr
+    assert "With --isolate" in " ".join(done.stderr.split())
+
+
+def test_what_had_ended_before_is_told_although_nobody_could_take_note_of_it(
+    project: Project,
+) -> None:
+    """The test that holds the lock begins at once, on the same thread."""
+    project.smoke(f"""
+        from smoketest import SmokeTest
+
+        class T(SmokeTest):
+            def test_a_passes(self): pass
+            def test_b_fails(self): self.fail("no")
+            def test_hog(self): {HOLDS_THE_LOCK}
+    """)
+    done = project.command("--deadline", "0.5", "--parallel", "1")
+    assert "Tests that ended before: 1 passed, 1 failed.\n" in done.stderr
 
 
 def test_an_import_that_hangs_is_a_result_of_the_command(project: Project) -> None:
@@ -60,6 +77,8 @@ def test_an_import_that_holds_the_lock_ends_the_command_with_3(project: Project)
     project.smoke(HOLDS_THE_LOCK)
     done = project.command("--deadline", "0.2")
     assert done.returncode == 3
+    assert "With --isolate" not in done.stderr
+    assert "No test had begun" in done.stderr
     assert 'shop/smoke.py", line 1 in <module>' in done.stderr
 
 

@@ -47,13 +47,16 @@ def run(
     on_result: Callable[[TestResult], None] = lambda result: None,
     on_start: Callable[[list[str]], None] = lambda ids: None,
     on_begin: Callable[[str], None] = lambda id: None,
+    *,
+    on_end: Callable[[TestResult], None] = lambda result: None,
 ) -> Report:
     """Run the selected tests and return the report; whatever they write is rolled back.
 
     ``on_start`` is called with the ids before any test runs, and ``on_result`` as each
     test ends, both on this thread; ``on_begin`` is called with the id of each test on
-    the thread that begins it. ``on_result`` may raise :class:`Stopped`, once, to end the
-    run. With ``options.verify`` there is a result for each database, too. Raises
+    the thread that begins it, and ``on_end`` with each result that another thread than
+    this one makes, there and at once. ``on_result`` may raise :class:`Stopped`, once, to
+    end the run. With ``options.verify`` there is a result for each database, too. Raises
     ``InvalidSelection`` before any test runs; what goes wrong later is in the report.
     """
     started_at, start = datetime.now(UTC), monotonic()
@@ -64,7 +67,9 @@ def run(
     execute = processes.execute if options.isolate else scheduling.execute
     deadline = start + options.deadline
     proofs = isolation.Proofs() if options.verify else None
-    results, interrupted = execute(tests, options, deadline, on_result, on_begin, proofs)
+    results, interrupted = execute(
+        tests, options, deadline, on_result, on_begin, proofs, on_end=on_end
+    )
     verdicts, broken_off = _verdicts(proofs, results, on_result)
     return Report.from_results(
         [*results, *verdicts],

@@ -35,7 +35,7 @@ class Watched:
         """Take note that a run begins, perhaps a further one: it has its whole deadline."""
 
     def on_result(self, result: TestResult) -> None:
-        """Take note that a test has ended."""
+        """Take note that a test has ended; on any thread, and perhaps more than once."""
 
 
 class _Journalled(Watched):

@@ -30,6 +30,7 @@ class Waiting:
     on_result: Callable[[TestResult], None] = lambda result: None
     on_start: Callable[[list[str]], None] = lambda ids: None
     on_begin: Callable[[str], None] = lambda id: None
+    on_end: Callable[[TestResult], None] = lambda result: None
     _places: dict[str, int] = field(default_factory=dict)
     """The ids selected so far, and where each stands in the report."""
     _ended: set[str] = field(default_factory=set)
@@ -66,6 +67,7 @@ class Waiting:
             on_result=lambda result: self.on_result(self._marked(result)),
             on_start=self._on_start,
             on_begin=self.on_begin,
+            on_end=self.on_end,
         )
 
     def _on_start(self, ids: list[str]) -> None:

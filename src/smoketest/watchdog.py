@@ -27,6 +27,12 @@ _LAST_WORDS = 2.0
 _SHOWN = 20
 """Ids of one kind that are listed."""
 
+_ISOLATE = "With --isolate such a test is killed alone, and the report is complete."
+_IMPORT = (
+    "No test had begun: look for a module that does so as it is imported, which --isolate does "
+    "not cut off."
+)
+
 _HEAD = struct.Struct("dd")
 _WORDS = ("passed", "failed", "errored", "warned", "skipped")
 _LABELS = {word[0]: word for word in _WORDS}
@@ -115,8 +121,7 @@ def account(seconds: float, results: Sequence[tuple[str, str]]) -> str:
         f"ENDED: the run did not answer within {PATIENCE:g} s after its deadline of {seconds:g} s. "
         "Something in the process does not let go of Python's interpreter lock, so that nothing "
         "else in it can go on, or its main thread is stuck. It is ended with exit status 3. "
-        "The stacks below say where it stands. With --isolate such a test is killed alone, and "
-        "the report is complete."
+        f"The stacks below say where it stands. {_ISOLATE if results else _IMPORT}"
     )
     counts = Counter(label for _, label in results if label)
     ended = ", ".join(f"{number} {label}" for label, number in counts.items()) or "none"

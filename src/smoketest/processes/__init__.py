@@ -23,16 +23,20 @@ from ..testcases import SmokeTest
 from .judging import ProcessSchedule
 
 
-def execute(
+def execute(  # noqa: PLR0913 - all that a run is to know, and whom it tells of it
     tests: Sequence[SmokeTest],
     options: Options,
     deadline: float,
     on_result: OnResult,
     on_begin: OnBegin = lambda id: None,
     proofs: isolation.Proofs | None = None,
+    *,
+    on_end: OnResult = lambda result: None,
 ) -> tuple[list[TestResult], bool]:
-    """As ``scheduling.execute``, but in processes; both callbacks are called on this thread.
+    """As ``scheduling.execute``, but in processes.
 
+    ``on_result`` and ``on_begin`` are called on this thread, and ``on_end`` is not: no other
+    thread of this process makes a result.
     Raises ``CannotIsolate`` where this process must not start any.
     """
     isolation.refuse_nested_run()

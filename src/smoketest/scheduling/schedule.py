@@ -58,6 +58,9 @@ class Schedule:
         self._looks_again_at = monotonic() + stopping.INTERVAL
         self._stops_at = math.inf
         self.proofs: isolation.Proofs | None = None
+        self.on_end: OnResult = lambda result: None
+        """Called with the result of a test on the thread that ran it, where that is another one,
+        before it begins the next; :meth:`keep` passes the result on when its turn comes."""
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""

@@ -126,6 +126,9 @@ class ThreadedSchedule(Schedule):
     def accept(self, deliveries: Sequence[Delivery]) -> None:
         """Let the calling thread of the run have ``deliveries``, whose verdict stands."""
         self._delivered.extend(deliveries)
+        for one in deliveries:
+            if self._alone or not one.lost_a_lock:
+                self.on_end(one.result)
 
     def end(self, worker: Worker) -> None:
         """Take note that ``worker`` does no more."""

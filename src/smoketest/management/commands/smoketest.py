@@ -151,6 +151,7 @@ class Command(BaseCommand):
                 on_start=_all_of([watched.on_start, live.progress.on_start]),
                 on_begin=live.progress.on_begin,
                 on_result=_all_of(listeners),
+                on_end=watched.on_result,
             )
             return waiting.run(patience)
 
