@@ -253,3 +253,16 @@ def test_the_gate_runs_beside_the_main_thread_too(capsys: Capture, one: Scripted
 
 def test_what_the_deadline_leaves_is_more_than_a_node_takes() -> None:
     assert float(str(conf.Settings.deadline.default)) < options.DEADLINE
+
+
+@pytest.mark.parametrize(
+    "words", [("--format", "nagios"), ("--format=nagios",), ("--output=nagios:-",)]
+)
+def test_a_plugin_that_is_called_wrongly_is_unknown_and_not_critical(
+    capsys: Capture, words: tuple[str, ...]
+) -> None:
+    """As where Nagios leaves a macro empty."""
+    ended = gate(capsys, "http://127.0.0.1:9/", *words, "--expect-nodes", "")
+    assert ended.status == 3
+    assert "argument --expect-nodes: invalid int value: ''" in ended.err
+    assert gate(capsys, "http://127.0.0.1:9/", "--expect-nodes", "").status == 2

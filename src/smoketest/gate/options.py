@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from smoketest import arguments
+from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE
 from smoketest.gate.credentials import VARIABLE
 from smoketest.gate.rounds import Patience
 
@@ -21,9 +24,20 @@ MARGIN = 0.5
 """Seconds of the deadline that are left for the way back from a node."""
 
 
-def parser() -> ArgumentParser:
+class _Parser(ArgumentParser):
+    """One that ends as a plugin of Nagios does where it is called as one."""
+
+    wrong = WRONG_USAGE
+    """The exit status of wrong usage."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End the process; argparse's own 2 would be CRITICAL to Nagios, and 3 is UNKNOWN."""
+        super().exit(self.wrong if status else 0, message)
+
+
+def parser() -> _Parser:
     """Return the parser of the gate's command line."""
-    made = ArgumentParser(
+    made = _Parser(
         prog=PROGRAM,
         allow_abbrev=False,
         formatter_class=RawDescriptionHelpFormatter,
@@ -147,8 +161,14 @@ def _add_looks(made: ArgumentParser) -> None:
 
 
 def parsed(words: list[str] | None) -> dict[str, Any]:
-    """Return the options by their names; wrong usage ends the process with status 2."""
+    """Return the options by their names; wrong usage ends the process with status 2.
+
+    With ``nagios`` on standard output it is 3.
+    """
     made = parser()
+    line = " ".join(sys.argv[1:] if words is None else words)
+    if re.search(r"--format[ =]nagios\b|nagios:-( |$)", line):
+        made.wrong = COULD_NOT_TELL
     # So that a URL may follow an option that follows a URL.
     found: Namespace = made.parse_intermixed_args(words)
     if not found.urls and found.nodes_file is None:
