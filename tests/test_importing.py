@@ -6,6 +6,8 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -79,9 +81,23 @@ def test_later_runs_say_so_at_once(make_app: MakeApp) -> None:
     run()
     before = set(threading.enumerate())
     begin = monotonic()
+    importing._under_way["shop.smoke"].begun -= LONG
     assert outcomes(run(timeout=LONG)) == ["shop.smoke errored"]
     assert monotonic() - begin < LONG / 4
     assert set(threading.enumerate()) <= before  # no second import
+
+
+def test_later_run_that_gives_more_time_waits_for_the_rest_of_it(
+    make_app: MakeApp, gate: threading.Event
+) -> None:
+    make_app("shop", {"smoke.py": HANGS})
+    run()
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(run, timeout=LONG)
+        with suppress(TimeoutError):
+            report.result(0.5)  # where it does not wait it is over by now
+        gate.set()
+        assert outcomes(report.result(LONG)) == ["shop.smoke.AwaitedTest.test_it passed"]
 
 
 def test_module_is_there_once_its_import_has_ended(

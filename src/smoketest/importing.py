@@ -28,6 +28,7 @@ class _Import(threading.Thread):
     def __init__(self, name: str) -> None:
         super().__init__(name=f"smoketest-imports {name}", daemon=True)
         self.since = datetime.now(UTC)
+        self.begun = monotonic()
         self.given_up = False
         """Whether somebody has waited for it in vain."""
         self.module: ModuleType | None = None
@@ -68,14 +69,15 @@ class Importer:
     def __init__(self, timeout: float, deadline: float) -> None:
         """Take the limit of a test and the deadline of the run, in seconds."""
         begin = monotonic()
-        self._until = begin + min(timeout, deadline / 2)
+        self._share = min(timeout, deadline / 2)
+        self._until = begin + self._share
         self._latest = begin + 0.75 * deadline
 
     def load(self, name: str) -> ModuleType:
         """Return the module ``name``; raises what its import raises.
 
         Raises ``TimeoutError`` where the import does not end in time, and at once where
-        an earlier run has given it up and it still has not ended.
+        an earlier run has given it up and it has had as long as this run would give it.
         """
         with _looking:
             running = _under_way.get(name)
@@ -87,9 +89,10 @@ class Importer:
         return self._outcome(running, name)
 
     def _outcome(self, running: _Import, name: str) -> ModuleType:
-        if not running.given_up:
-            until = min(max(self._until, monotonic() + GRACE), self._latest)
-            running.join(max(0.0, until - monotonic()))
+        until = min(max(self._until, monotonic() + GRACE), self._latest)
+        if running.given_up:
+            until = min(until, running.begun + self._share)
+        running.join(max(0.0, until - monotonic()))
         if running.is_alive():
             running.given_up = True
             raise running.too_long()
