@@ -80,6 +80,13 @@ def test_a_refusal_says_what_to_do(test: type[SmokeTest], vendor: str, outside: 
     assert outside("SELECT name FROM testapp_item") == []
 
 
+def test_a_mariadb_that_somebody_has_set_to_read_only_is_named() -> None:
+    """Only its administrator may do that, so that the error is made here."""
+    mysqldb = pytest.importorskip("MySQLdb")
+    error = mysqldb.OperationalError(1290, "The MariaDB server is running with --read-only")
+    assert NO_WRITES in advice(error)
+
+
 def test_a_lock_that_somebody_holds_is_named(
     vendor: str, outside: Outside, outside_connection: Callable[..., Any]
 ) -> None:

@@ -24,15 +24,15 @@ _LOCK = (
 )
 _READ_ONLY = (
     "The database takes no writes: the test marks the alias with :ro, or the server is a"
-    " replica, or the file must not be written to. Write to another database, or take the"
-    " mark away."
+    " replica or was set to read-only, by a person or for want of space, or the file must not"
+    " be written to. Make it writable again, write to another database, or take the mark away."
 )
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _SQLSTATES = {"57014": _STATEMENT, "55P03": _LOCK, "25006": _READ_ONLY}
 # https://mariadb.com/kb/en/mariadb-error-codes/: XAER_RMFAIL, XAER_OUTSIDE,
 # ER_STATEMENT_TIMEOUT and MySQL's ER_QUERY_TIMEOUT, ER_LOCK_WAIT_TIMEOUT,
-# ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+# ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ER_OPTION_PREVENTS_STATEMENT (read_only)
 _MYSQL_CODES = {
     1399: _COMMIT,
     1400: _COMMIT,
@@ -40,6 +40,7 @@ _MYSQL_CODES = {
     3024: _STATEMENT,
     1205: _LOCK,
     1792: _READ_ONLY,
+    1290: _READ_ONLY,
 }
 # https://www.sqlite.org/rescode.html: SQLITE_AUTH, SQLITE_BUSY, SQLITE_READONLY
 _SQLITE_CODES = {23: _COMMIT, 5: _LOCK, 8: _READ_ONLY}
