@@ -20,6 +20,7 @@ from smoketest.options import Options
 from smoketest.results import Outcome
 from tests.conftest import Databases, Outside
 from tests.projects import Project
+from tests.test_hangs import sessions, settled
 from tests.test_isolation import made
 from tests.test_supervision import HOLDS_THE_LOCK
 
@@ -392,8 +393,9 @@ def test_what_a_test_prints_comes_once(project: Project) -> None:
 # -- databases
 
 
-@pytest.mark.usefixtures("vendor")
-def test_a_killed_process_leaves_no_row_and_no_lock(project: Project, outside: Outside) -> None:
+def test_a_killed_process_leaves_no_row_no_lock_and_no_session(
+    vendor: str, project: Project, outside: Outside
+) -> None:
     outside("INSERT INTO testapp_item (name) VALUES ('before')")
     smoke = f"""
         from smoketest import SmokeTest
@@ -405,8 +407,10 @@ def test_a_killed_process_leaves_no_row_and_no_lock(project: Project, outside: O
                 Item.objects.create(name="new")
                 {HOLDS_THE_LOCK}
     """
+    before = sessions(vendor, outside)
     run = Run(project, smoke, "--timeout", "0.5")
     assert "was killed" in run["A.test_hog"]["message"]
+    assert settled(lambda: sessions(vendor, outside) <= before)
     assert outside("SELECT name FROM testapp_item") == [("before",)]
     outside("UPDATE testapp_item SET name = 'free'")
     assert outside("SELECT name FROM testapp_item") == [("free",)]

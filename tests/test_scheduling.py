@@ -751,6 +751,25 @@ def test_test_that_loses_a_lock_twice_is_told_of_its_second_time() -> None:
     assert len(told) == 2
 
 
+def test_second_time_that_is_cut_off_is_told_as_the_second() -> None:
+    gate, times = Gate(), list[int]()
+
+    class LosingTest(SmokeTest):
+        def test_1(self) -> None:
+            times.append(1)
+            if len(times) == 1:
+                raise Deadlock
+            gate.pass_through()
+
+        def test_2(self) -> None: ...
+
+    with opened_at_the_end(gate):
+        report = run(LosingTest, timeout=0.3)
+    assert outcomes(report) == ["test_1 errored", "test_2 passed"]
+    assert report.results[0].timed_out
+    assert report.results[0].retried
+
+
 @pytest.mark.parametrize("parallel", [1, 16])
 def test_test_that_loses_a_lock_alone_does_not_run_again(parallel: int) -> None:
     class LosingTest(SmokeTest):

@@ -189,7 +189,7 @@ class ProcessSchedule(Schedule):
         if again := [item for item in rest if item not in stopped]:
             self._waiting.appendleft(again)
         for number, test in stopped:
-            self.keep((number, 0), stretch.result(test, problem, **values))
+            self.keep_if_final(Delivery((number, 0), stretch.result(test, problem, **values)))
         if not stopped:
             place, result, _ = late_delivery(Unit(list(child.tests), fixtures=True), problem)
             self.keep(place, stretch.timed(result, **values))

@@ -223,7 +223,7 @@ class ThreadedSchedule(Schedule):
         results = []
         for place, verdict in verdicts:
             results.append(stretch.timed(verdict, timed_out=not by_run, cut_off=by_run))
-            self.keep(place, results[-1])
+            self.keep_if_final(Delivery(place, results[-1]))
         if left := [item for item in rest if item not in stopped]:
             self.waiting.appendleft(Unit(left, fixtures=runner.unit.fixtures))
         return results
