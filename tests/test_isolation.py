@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 import time
 import unittest
@@ -22,6 +23,7 @@ from smoketest import SmokeTest, isolation, scheduling
 from smoketest.exceptions import Refused
 from smoketest.options import Options
 from smoketest.results import Outcome, TestResult
+from smoketest.timeouts import Stretch
 from tests.conftest import Outside
 from tests.databases import Database, pointed_at
 from tests.proxy import Proxy, proxy
@@ -187,6 +189,56 @@ def test_limits_are_the_transactions_own(vendor: str, outside: Outside) -> None:
         assert 0 < rows[0][2] <= 3.25
     else:
         assert rows == [(1000,)]
+
+
+def test_wait_for_a_connection_is_no_part_of_the_duration(
+    vendor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds, waits = threading.Event(), threading.Event()
+
+    def pause(self: Stretch) -> None:
+        really_pause(self)
+        waits.set()
+
+    def test_a(self: SmokeTest) -> None:
+        Item.objects.count()
+        holds.set()
+        waits.wait(10)
+        threading.Event().wait(0.2)
+
+    def test_b(self: SmokeTest) -> None:
+        holds.wait(10)
+        Item.objects.count()
+
+    really_pause = Stretch.pause
+    monkeypatch.setattr(Stretch, "pause", pause)
+    begin = time.monotonic()
+    results = run(made(test_a=test_a), made(test_b=test_b), parallel=2, max_connections=1)
+    total = time.monotonic() - begin
+    assert [result.outcome for result in results] == [Outcome.PASSED] * 2
+    assert results[1].duration <= total - 0.19
+
+
+def test_deadline_says_what_waited_for_a_connection(vendor: str) -> None:
+    holds, over = threading.Event(), threading.Event()
+
+    def test_a(self: SmokeTest) -> None:
+        Item.objects.count()
+        holds.set()
+        over.wait(10)
+
+    def test_b(self: SmokeTest) -> None:
+        holds.wait(10)
+        Item.objects.count()
+
+    try:
+        results = run(
+            made(test_a=test_a), made(test_b=test_b), parallel=2, max_connections=1, deadline=2.0
+        )
+    finally:
+        over.set()
+    # Or its own wait ends a moment before the run does.
+    assert re.search("it waited for a connection|found no free connection", results[1].message)
 
 
 def test_callbacks_of_a_commit_can_be_run_inside_the_test(vendor: str, outside: Outside) -> None:

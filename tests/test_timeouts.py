@@ -52,6 +52,19 @@ def test_paused_time_does_not_count(stretch: Stretch) -> None:
     assert 4.9 < stretch.expires - before <= 5.1
 
 
+def test_paused_time_is_no_part_of_what_it_took(
+    stretch: Stretch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [stretch.start + 1.0]
+    monkeypatch.setattr("smoketest.timeouts.monotonic", lambda: now[0])
+    stretch.pause()
+    now[0] += 2.0
+    assert (stretch.elapsed(), stretch.waited(), stretch.taken()) == pytest.approx((3.0, 2.0, 1.0))
+    stretch.resume()
+    now[0] += 0.5
+    assert (stretch.elapsed(), stretch.waited(), stretch.taken()) == pytest.approx((3.5, 2.0, 1.5))
+
+
 def test_paused_time_may_be_up_when_what_was_left_has_passed(stretch: Stretch) -> None:
     stretch.pause()
     assert 4.9 < stretch.may_expire() - monotonic() <= 5.0

@@ -42,6 +42,7 @@ class Stretch:
         "_claim",
         "_paused",
         "_paused_at",
+        "_waited",
         "expires",
         "limit",
         "start",
@@ -62,6 +63,7 @@ class Stretch:
         self.thread = thread
         """The ident of its thread."""
         self._paused = 0.0
+        self._waited = 0.0
         self._claim = [True]
 
     def take(self) -> bool:
@@ -78,6 +80,7 @@ class Stretch:
 
     def resume(self) -> None:
         """Count on where it was paused."""
+        self._waited += self.paused_for()
         self.expires = monotonic() + self._paused
 
     def paused_for(self) -> float:
@@ -94,6 +97,14 @@ class Stretch:
         """Seconds since it began."""
         return monotonic() - self.start
 
+    def waited(self) -> float:
+        """Seconds of these for which it was paused."""
+        return self._waited + self.paused_for()
+
+    def taken(self) -> float:
+        """Seconds that it took itself, which is what its limit is for."""
+        return max(0.0, self.elapsed() - self.waited())
+
     def stack(self) -> str:
         """Return where it stands right now, as a traceback is written."""
         call = getattr(self.subject, "call", None)
@@ -102,14 +113,14 @@ class Stretch:
 
     def result(self, test: Any, problem: Problem, **values: bool) -> TestResult:
         """Return the result of ``test``, which ends now, with ``problem``."""
-        return Recorder.make(test, problem, self.started_at, self.elapsed(), **values)
+        return Recorder.make(test, problem, self.started_at, self.taken(), **values)
 
     def timed(self, result: TestResult, **values: bool) -> TestResult:
-        """Return ``result`` with the time from the beginning of this until now."""
+        """Return ``result`` with the time that it took from the beginning of this until now."""
         return replace(
             result,
             started_at=self.started_at,
-            duration=self.elapsed(),
+            duration=self.taken(),
             **values,  # type: ignore[arg-type]
         )
 

@@ -202,6 +202,8 @@ class UnitRunner:
         number, stretch = self._numbers[id(test)], self.stretch
         if self._is_over() or number not in self._left:
             return  # it has its verdict: it was let go, or has a run() that runs it twice
+        if stretch and (waited := stretch.waited()):
+            result = replace(result, duration=max(0.0, result.duration - waited))
         if result.outcome is Outcome.PASSED and stretch and monotonic() > stretch.expires:
             result = _passed_too_late(result, stretch)
         # What may use no database stands for a module whose import has lost a lock.

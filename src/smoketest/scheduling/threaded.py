@@ -236,6 +236,8 @@ class ThreadedSchedule(Schedule):
         for worker, stretch in self._under_way():
             if self._take(stretch):
                 told = f"{stopped} while it was running, {stretch.elapsed():.3g} s after it began."
+                if (waited := stretch.waited()) >= AWAY:
+                    told += f" For {waited:.3g} s of these it waited for a connection."
                 self._cut_off(worker, stretch, told, by_run=True)
         self.waiting.clear()
         while self._delivered:
