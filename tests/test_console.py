@@ -75,3 +75,17 @@ def test_standard_error_that_is_full_does_not_fail_the_run(tmp_path: Path) -> No
 
 def test_wrong_usage_is_that_without_standard_error(tmp_path: Path) -> None:
     assert shell(tmp_path, "nosuch 2>&-").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "end", ["os._exit(0)", "os.execv('/bin/true', ['true'])", "os.execlp('true', 'true')"]
+)
+def test_a_test_that_ends_the_process_is_no_pass(tmp_path: Path, end: str) -> None:
+    ended = shell(tmp_path, "", SMOKE.replace("pass", f"import os; {end}"))
+    assert ended.returncode == 1
+    assert "It would end the live process" in ended.stdout
+
+
+def test_a_process_that_a_test_has_forked_may_end(tmp_path: Path) -> None:
+    body = "import os; os.fork() or os._exit(3); self.assertEqual(os.wait()[1], 3 << 8)"
+    assert shell(tmp_path, "", SMOKE.replace("pass", body)).returncode == 0

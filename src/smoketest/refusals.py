@@ -14,12 +14,13 @@ threads, between runs, and in a project's own test suite around a run.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from functools import cache, wraps
 from types import FunctionType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 from unittest import mock
 
 from django.conf import LazySettings
@@ -33,6 +34,7 @@ _note: ContextVar[Callable[[BaseException], None] | None] = ContextVar(
     "smoketest_note_refusal", default=None
 )
 _installing = threading.Lock()
+_is_expendable = threading.Event()
 
 NameOfUse = Callable[..., str | None]
 """Names what a hooked call does, from its arguments; ``None`` lets the call through."""
@@ -54,6 +56,12 @@ _OBJECTS = (
     "It would replace an object of the live process for every request that is served "
     "meanwhile. Pass the replacement to the code under test instead, or move the test into "
     "the project's own test suite."
+)
+
+
+_PROCESS = (
+    "It would end the live process for everybody, and a run without a report, perhaps with the "
+    "status of a pass. Run it in a process of its own, with subprocess for example."
 )
 
 
@@ -92,6 +100,11 @@ def refuse_from_here(test_id: str, note: Callable[[BaseException], None] | None 
     _note.set(note)
 
 
+def let_process_end() -> None:
+    """Refuse no end of this process from now on: it is for tests alone, and its end is told."""
+    _is_expendable.set()
+
+
 def current_test() -> str | None:
     """The id of the smoke test that this context is inside of; ``None`` outside of any."""
     return _test.get()
@@ -105,6 +118,12 @@ def _install() -> None:
             original = owner.__dict__[method]
             if not isinstance(original, _Hooked):
                 setattr(owner, method, _Hooked(original, name, consequence))
+        for name_of_end in ("_exit", "execv", "execve"):  # what all others of their kind call
+            if hasattr(os, name_of_end):
+                setattr(os, name_of_end, _refusing_to_end(getattr(os, name_of_end)))
+        if hasattr(os, "register_at_fork"):
+            # A process that a test has forked is nobody's but its own.
+            os.register_at_fork(after_in_child=lambda: _test.set(None))
 
 
 class _Hooked:
@@ -134,12 +153,28 @@ def _refusing(original: FunctionType, name: NameOfUse, consequence: str) -> Func
     def refuse_or_pass(self: Any, *args: Any, **kwargs: Any) -> Any:
         if (use := name(self, *args, **kwargs)) is None:
             return original(self, *args, **kwargs)
-        error = Refused(f"{use} in {_test.get()}. {consequence}")
-        if (note := _note.get()) is not None:
-            note(error)
-        raise error
+        _refuse(use, consequence)
 
     return refuse_or_pass  # type: ignore[return-value]
+
+
+def _refusing_to_end(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, which ends the process, but raising ``Refused`` inside of a smoke test."""
+
+    @wraps(function)
+    def refuse_or_end(*args: Any, **kwargs: Any) -> Any:
+        if _test.get() is not None and not _is_expendable.is_set():
+            _refuse(f"os.{function.__name__} was called", _PROCESS)
+        return function(*args, **kwargs)
+
+    return refuse_or_end
+
+
+def _refuse(use: str, consequence: str) -> NoReturn:
+    error = Refused(f"{use} in {_test.get()}. {consequence}")
+    if (note := _note.get()) is not None:
+        note(error)
+    raise error
 
 
 def _class_was_used(instance: Any) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from .. import isolation, supervision, timeouts
+from .. import isolation, refusals, supervision, timeouts
 from ..options import Options
 from ..results import TestResult
 from ..scheduling import ThreadedSchedule, carry_out
@@ -96,6 +96,7 @@ def run(
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         supervision.end_with_parent()
         supervision.end_on_quit(stacks)
+        refusals.let_process_end()
         carry_out(ChildSchedule(tests, options, deadline, Channel(events)))
         status = 0
     except BaseException:  # noqa: BLE001 - there is nobody to raise it to
