@@ -1,8 +1,11 @@
-"""Between two tests: what a test has kept of its connection writes nothing."""
+"""Between two tests: what a test has kept of its connection, or left on it, writes nothing."""
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -100,3 +103,31 @@ def run_all(cls: type[SmokeTest]) -> list[Any]:
     tests = [cls(name) for name in sorted(dir(cls)) if name.startswith("test_")]
     results, _ = scheduling.execute(tests, OPTIONS, monotonic() + 30, lambda result: None)
     return results
+
+
+def test_thread_left_in_the_driver_writes_nothing_and_ends(vendor: str, outside: Outside) -> None:
+    threads: list[threading.Thread] = []
+    numbers = itertools.count()
+
+    def test_leave(test: SmokeTest) -> None:
+        begun = threading.Event()
+
+        def write() -> None:
+            with suppress(Exception):
+                connection.ensure_connection()
+                cursor = connection.connection.cursor()
+                while True:
+                    cursor.execute(INSERT.replace("escaped", f"escaped {next(numbers)}"))
+                    begun.set()
+
+        threads.append(threading.Thread(target=write))
+        threads[-1].start()
+        begun.wait(10)
+
+    leaving = type("Leaving", (SmokeTest,), {"test_leave": test_leave})
+    for _ in range(8):  # they meet at another point each time
+        run(leaving)
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    assert outside(ITEMS) == []

@@ -161,7 +161,7 @@ def test_test_that_unwinds_while_it_is_cut_off_left_nothing(
         closed.set()
 
     really_close = Session.close
-    monkeypatch.setattr(SQLiteGuard, "_smoke_await_thread", let_it_unwind)
+    monkeypatch.setattr(SQLiteGuard, "_smoke_interrupt", let_it_unwind)
     monkeypatch.setattr(SQLiteGuard, "undo", undo, raising=False)
     monkeypatch.setattr(Session, "close", close)
     [result], verdicts = verified(made(test_unwinds=test_unwinds), timeout=0.3)

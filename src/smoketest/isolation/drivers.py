@@ -11,6 +11,7 @@ around it (those of Datadog, New Relic and Elastic do), what is inside is guarde
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, wraps
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -53,6 +54,9 @@ class _Resting:
         self.refuse(f"executed {shorten(sql, 60)!r}")
 
     change_driver = refuse
+
+    def in_use(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 _guards: WeakKeyDictionary[Any, GuardedConnection | _Resting] = WeakKeyDictionary()
@@ -99,6 +103,9 @@ def guarded_class(original: Any) -> type:
     methods |= {name: _changing(original, name) for name in _CHANGING if hasattr(original, name)}
     if hasattr(original, "query"):  # mysqlclient and PyMySQL: everything passes through it
         methods["query"] = _checking(original, "query", lambda driver: driver)
+        for name in ("next_result", "store_result", "use_result"):
+            if hasattr(original, name):
+                methods[name] = _occupying(original, name)
     if hasattr(original, "_read_query_result"):  # PyMySQL, which reconnects by itself
         methods["connect"] = _refused(original, "connect")
         methods["ping"] = lambda self, reconnect=False: original.ping(self, False)
@@ -146,9 +153,21 @@ def _checking(original: type, name: str, driver_of: Callable[[Any], Any]) -> Cal
     @wraps(function)
     def method(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
         connection = _guards.get(driver_of(self))
-        if connection is not None:
+        if connection is None:
+            return function(self, statement, *args, **kwargs)
+        with connection.in_use():
             connection.check_statement(_text(statement))
-        return function(self, statement, *args, **kwargs)
+            return function(self, statement, *args, **kwargs)
+
+    return method
+
+
+def _occupying(original: type, name: str) -> Callable[..., Any]:
+    function = getattr(original, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _guards[self].in_use():
+            return function(self, *args, **kwargs)
 
     return method
 

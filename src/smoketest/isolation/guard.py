@@ -113,8 +113,9 @@ class GuardedConnection(VerifiableConnection, AnnouncedConnection):
         """Roll back and close, called from another thread than the one that uses it."""
         if self._smoke_in_use.acquire(blocking=False):
             try:
-                if self._smoke_levels:
-                    with suppress(self.Database.Error):
+                # To close it rolls back. To roll back before would let it be used meanwhile.
+                if self._smoke_levels and self._smoke_evidence is not None:
+                    with suppress(self.Database.Error), self._smoke_by_itself():
                         self._smoke_end()
                 self._smoke_drop()
             finally:

@@ -47,6 +47,14 @@ class RefusingConnection(BorrowingConnection):
             self.refuse(f"executed {statement.upper()!r}")
         self._smoke_changed |= changes_the_session(sql)
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let a block of the driver's own use the connection; nobody closes it meanwhile."""
+        with self._smoke_in_use:
+            if not self._smoke_busy:
+                self._smoke_session.frame  # noqa: B018 - raises where the test has ended
+            yield
+
     def change_driver(self, what: str) -> None:
         """Note that a test did ``what`` with the driver's connection, which no rollback undoes."""
         self._smoke_changed = True

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from time import monotonic, sleep
+from threading import get_ident
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -34,8 +34,8 @@ class SQLiteGuard(GuardedConnection):
     _smoke_attributes = ("isolation_level", "row_factory", "text_factory")
     _smoke_pragmas: dict[str, int]
     """What is changed for a test, as it was before."""
-    _smoke_severed = False
-    """Whether it is denied everything."""
+    _smoke_severed_by: int | None = None
+    """The thread that ends it; every other is denied everything then."""
     _smoke_ending: threading.Lock
     """Held by who ends the transaction: its own thread, or one that cuts it off."""
     _thread_ident: int
@@ -75,6 +75,8 @@ class SQLiteGuard(GuardedConnection):
             super()._smoke_end_with_evidence()
 
     def _smoke_rollback(self) -> None:
+        if self._smoke_severed_by is not None:
+            return  # who severs it rolls back
         driver = self.connection
         driver.set_authorizer(None)
         if driver.in_transaction:
@@ -85,7 +87,8 @@ class SQLiteGuard(GuardedConnection):
         self.autocommit = True
 
     def _smoke_rest(self) -> None:
-        self.connection.set_authorizer(_deny)
+        if self._smoke_severed_by is None:
+            self.connection.set_authorizer(_deny)
 
     def _smoke_wake(self) -> None:
         self.connection.set_authorizer(None)
@@ -113,48 +116,59 @@ class SQLiteGuard(GuardedConnection):
         return isinstance(error, sqlite3.ProgrammingError) or super()._smoke_is_lost(error)
 
     def sever(self) -> None:
-        """Interrupt the running statement, roll back, and deny everything from then on."""
+        """Interrupt the running statement, roll back, and deny everything from then on.
+
+        The authorizer stays as it is. To set another one holds the interpreter and waits for
+        SQLite's mutex, while a thread that prepares a statement holds the mutex and waits for
+        the interpreter, to ask the authorizer: together they would stop the process for ever.
+        """
         driver = self.connection
         if driver is None or not self._smoke_levels or self._smoke_outer:
             return
-        self._smoke_severed = True
-        driver.interrupt()
-        self._smoke_await_thread()
+        self._smoke_severed_by = get_ident()
+        self._smoke_interrupt()
         with self._smoke_ending:
-            driver.set_authorizer(None)
             if self._smoke_evidence is not None:
                 marks, ended = self._smoke_evidence
                 self._smoke_evidence = None
                 ended(self._smoke_fault(marks))
+            # What was authorized before, and runs only now, finds no transaction around it.
+            driver.execute("PRAGMA query_only = 1")
             if driver.in_transaction:
                 driver.execute("ROLLBACK")
-            driver.set_authorizer(_deny)
+            self._smoke_severed_by = _NOBODY
 
-    def _smoke_await_thread(self) -> None:
-        """Wait until the thread of the connection, which is denied everything, is out of SQLite.
+    def _smoke_interrupt(self) -> None:
+        self.connection.interrupt()
 
-        While it prepares a statement it holds SQLite's mutex and waits for the interpreter,
-        to ask the authorizer. set_authorizer() holds the interpreter and waits for the mutex:
-        together they would stop the process for ever.
-        """
-        until = monotonic() + _PATIENCE
-        while monotonic() < until:
-            sleep(_PAUSE)  # lets go of the interpreter
-            frame = sys._current_frames().get(self._thread_ident)
-            if frame is None or not str(frame.f_globals.get("__name__")).startswith("django.db."):
-                return
+    def end_from_outside(self) -> None:
+        """Sever it, and leave it to its thread, in whose hands to close it would be a crash."""
+        self.sever()
+        if self._smoke_is_idle():
+            self._smoke_drop()
+        else:
+            self._smoke_return(None)
+
+    def _smoke_is_idle(self) -> bool:
+        """Whether the thread of the connection has ended, or cannot be in SQLite."""
+        frame = sys._current_frames().get(self._thread_ident)
+        module = "" if frame is None else str(frame.f_globals.get("__name__"))
+        return frame is None or module.startswith(_IDLE_IN)
 
 
-_PAUSE = 0.02
-_PATIENCE = 2.0
-"""Seconds; how often, and for how long, it is looked whether a thread is out of SQLite."""
+_NOBODY = -1
+_IDLE_IN = ("asyncio", "concurrent.futures", "queue", "selectors", "threading")
+"""Where threads wait for work."""
 
 
 def _authorizer(connection: SQLiteGuard) -> Callable[..., int]:
     driver = connection.connection
 
     def authorize(action: int, first: str | None, second: str | None, *_: Any) -> int:
-        if connection._smoke_severed or not driver.in_transaction:
+        severed_by = connection._smoke_severed_by
+        if severed_by is not None:
+            return sqlite3.SQLITE_OK if severed_by == get_ident() else sqlite3.SQLITE_DENY
+        if not driver.in_transaction:
             # INSERT OR ROLLBACK has ended it, and what follows would be committed at once.
             return sqlite3.SQLITE_DENY
         if action == sqlite3.SQLITE_PRAGMA and second is not None:
