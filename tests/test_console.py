@@ -86,6 +86,15 @@ def test_a_test_that_ends_the_process_is_no_pass(tmp_path: Path, end: str) -> No
     assert "It would end the live process" in ended.stdout
 
 
+def test_a_thread_of_a_test_that_ends_the_process_is_no_pass(tmp_path: Path) -> None:
+    body = (
+        "import os, threading; t = threading.Thread(target=os._exit, args=[0]); t.start(); t.join()"
+    )
+    ended = shell(tmp_path, "", SMOKE.replace("pass", body))
+    assert ended.returncode == 1
+    assert "It would end the live process" in ended.stdout
+
+
 def test_a_process_that_a_test_has_forked_may_end(tmp_path: Path) -> None:
     body = "import os; os.fork() or os._exit(3); self.assertEqual(os.wait()[1], 3 << 8)"
     assert shell(tmp_path, "", SMOKE.replace("pass", body)).returncode == 0

@@ -35,6 +35,8 @@ _note: ContextVar[Callable[[BaseException], None] | None] = ContextVar(
 )
 _installing = threading.Lock()
 _is_expendable = threading.Event()
+_scopes: list[Callable[[], Any]] = [lambda: None]
+"""The last one returns the test that a thread of its own belongs to, or ``None``."""
 
 NameOfUse = Callable[..., str | None]
 """Names what a hooked call does, from its arguments; ``None`` lets the call through."""
@@ -100,6 +102,11 @@ def refuse_from_here(test_id: str, note: Callable[[BaseException], None] | None 
     _note.set(note)
 
 
+def know_threads(scope: Callable[[], Any]) -> None:
+    """Ask ``scope`` for the test that code belongs to which is on a thread of its own."""
+    _scopes.append(scope)
+
+
 def let_process_end() -> None:
     """Refuse no end of this process from now on: it is for tests alone, and its end is told."""
     _is_expendable.set()
@@ -123,7 +130,7 @@ def _install() -> None:
                 setattr(os, name_of_end, _refusing_to_end(getattr(os, name_of_end)))
         if hasattr(os, "register_at_fork"):
             # A process that a test has forked is nobody's but its own.
-            os.register_at_fork(after_in_child=lambda: _test.set(None))
+            os.register_at_fork(after_in_child=_let_process_of_test_end)
 
 
 class _Hooked:
@@ -163,15 +170,28 @@ def _refusing_to_end(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def refuse_or_end(*args: Any, **kwargs: Any) -> Any:
-        if _test.get() is not None and not _is_expendable.is_set():
+        if _is_inside() and not _is_expendable.is_set():
             _refuse(f"os.{function.__name__} was called", _PROCESS)
         return function(*args, **kwargs)
 
     return refuse_or_end
 
 
+def _is_inside() -> bool:
+    """Whether this is code of a test, on whichever thread it runs."""
+    return _test.get() is not None or _scopes[-1]() is not None
+
+
+def _let_process_of_test_end() -> None:
+    if _is_inside():
+        let_process_end()
+
+
 def _refuse(use: str, consequence: str) -> NoReturn:
-    error = Refused(f"{use} in {_test.get()}. {consequence}")
+    scope = _scopes[-1]()
+    error = Refused(f"{use} in {_test.get() or scope.subject}. {consequence}")
+    if _test.get() is None:
+        scope.note(error)
     if (note := _note.get()) is not None:
         note(error)
     raise error

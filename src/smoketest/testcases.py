@@ -356,6 +356,8 @@ class _SafeClassFixture:
             cls._tell_what_was_refused()
 
 
+refusals.know_threads(isolation.current)
+
 # Every class has the fixtures of this one at least.
 SmokeTest.setUpClass = _SafeClassFixture("setUpClass", SmokeTest.__dict__["setUpClass"])  # type: ignore[method-assign, assignment]
 SmokeTest.tearDownClass = _SafeClassFixture("tearDownClass", SmokeTest.__dict__["tearDownClass"])  # type: ignore[method-assign, assignment]
