@@ -1562,6 +1562,21 @@ def end_by_xa(conn: Any, statement: str) -> None:
 
 
 @escape(
+    "a conflict between the rows of sqlite3's `executemany()`, which ends the transaction: the "
+    "test errors",
+    sqlite=Expected("escapes", "ended its transaction"),
+)
+def driver_ends_its_transaction_between_rows(test: SmokeTest) -> None:
+    driver_sql(INSERT)
+
+    def rows() -> Iterator[tuple[str]]:
+        driver_rolls_back_by_conflict()
+        yield ("escaped",)
+
+    driver().executemany("INSERT INTO testapp_item (name) VALUES (?)", rows())
+
+
+@escape(
     "`ROLLBACK; BEGIN; INSERT …; COMMIT` as one string by libpq's own `exec`: the test errors",
     postgresql=Expected("escapes", "ended its transaction"),
 )
