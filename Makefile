@@ -81,7 +81,8 @@ clean:
 .venv/develop: .venv/package pyproject.toml
 	@.ci/debian gcc python3-dev pkg-config libmariadb-dev \
 	    postgresql mariadb-server-core mariadb-client-core \
-	    nginx-light pgbouncer redis-server memcached rabbitmq-server chromium fonts-dejavu-core
+	    nginx-light pgbouncer redis-server memcached rabbitmq-server chromium fonts-dejavu-core \
+	    curl jq
 	@.ci/quietly $(BIN)/python -m pip install --group dev
 	@.ci/quietly $(BIN)/python -m pip install --group mysql \
 	    || echo "mysqlclient cannot be built (see above): the tests on MariaDB will be skipped"
