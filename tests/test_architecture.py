@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
     "past",
-    "results exceptions options escaping watchdog errands loops",
+    "results exceptions options escaping watchdog errands loops arrivals",
     "matrix console",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
     "fleet asserts",

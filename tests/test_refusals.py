@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+import time_machine
 from django.apps.registry import Apps
 from django.conf import settings
 from django.core.checks.registry import registry
 from django.db.models.options import Options
 from django.test import SimpleTestCase, modify_settings, override_settings
 from django.test.utils import isolate_apps, override_system_checks
+from freezegun import freeze_time
 
 from smoketest.exceptions import Refused
 from smoketest.refusals import current_test, refused_inside
+from tests.projects import Project
 
 TEST = "shop.smoke.OrderTest.test_total"
 PRICE = "real"
@@ -36,6 +43,8 @@ class Shop:
 
 shop = Shop()
 HERE = f"{__name__}.PRICE"
+LONG_AGO = "2001-02-03"
+REAL_DATETIME, REAL_MONOTONIC = datetime.datetime, time.monotonic
 
 
 class Case(SimpleTestCase):
@@ -164,6 +173,73 @@ def use_patch_on_a_class() -> None:
     _Decorated().test_it()
 
 
+def use_freeze_time() -> None:
+    with freeze_time(LONG_AGO):
+        raise AssertionError("it was not refused")
+
+
+@freeze_time(LONG_AGO)
+def use_freeze_time_as_decorator() -> None:
+    raise AssertionError("it was not refused")
+
+
+@freeze_time(LONG_AGO)
+async def _frozen_coroutine() -> None:
+    raise AssertionError("it was not refused")
+
+
+def use_freeze_time_on_a_coroutine() -> None:
+    _frozen_coroutine().__await__().send(None)
+
+
+@freeze_time(LONG_AGO)
+class _Frozen:
+    def test_it(self) -> None:
+        raise AssertionError("it was not refused")
+
+
+def use_freeze_time_on_a_class() -> None:
+    _Frozen().test_it()
+
+
+def use_freeze_time_start() -> None:
+    freeze_time(LONG_AGO, tick=True).start()
+
+
+def use_travel() -> None:
+    with time_machine.travel(0):
+        raise AssertionError("it was not refused")
+
+
+@time_machine.travel(0)
+def use_travel_as_decorator() -> None:
+    raise AssertionError("it was not refused")
+
+
+@time_machine.travel(0)
+async def _travelling_coroutine() -> None:
+    raise AssertionError("it was not refused")
+
+
+def use_travel_on_a_coroutine() -> None:
+    _travelling_coroutine().send(None)
+
+
+def use_travel_on_a_class() -> None:
+    class Travelling(SimpleTestCase):
+        pass
+
+    time_machine.travel(0)(Travelling).setUpClass()
+
+
+def use_travel_start() -> None:
+    time_machine.travel(0).start()
+
+
+def use_travel_with_async_with() -> None:
+    time_machine.travel(0).__aenter__().send(None)
+
+
 USES = [use for name, use in list(globals().items()) if name.startswith("use_")]
 use = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__.removeprefix("use_"))
 
@@ -180,6 +256,9 @@ def state() -> tuple[Any, ...]:
         shop.name,
         registry.registered_checks,
         Options.default_apps,
+        datetime.datetime,
+        time.monotonic,
+        time_machine.escape_hatch.is_travelling(),
     )
 
 
@@ -201,6 +280,8 @@ def test_is_refused_inside_a_smoke_test_and_changes_nothing(use: Callable[[], No
         (use_override_system_checks, "override_system_checks was used in "),
         (use_patch, "unittest.mock.patch of 'PRICE' was used in "),
         (use_patch_dict, "unittest.mock.patch.dict was used in "),
+        (use_freeze_time, "freezegun.freeze_time was used in "),
+        (use_travel, "time_machine.travel was used in "),
     ],
 )
 def test_the_message_says_what_where_why_and_what_to_do(
@@ -254,6 +335,16 @@ def test_a_block_that_began_outside_may_end_inside() -> None:
     assert PRICE == "real"
 
 
+@pytest.mark.parametrize("clock", [freeze_time(LONG_AGO), time_machine.travel(LONG_AGO)])
+def test_a_clock_that_was_changed_outside_goes_on_inside_and_may_end_there(clock: Any) -> None:
+    clock.start()
+    with refused_inside(TEST):
+        seen = datetime.date.today()  # noqa: DTZ011 - the clock of the process is the subject
+        clock.stop()
+    assert str(seen) == LONG_AGO
+    assert state()[-3:] == (REAL_DATETIME, REAL_MONOTONIC, False)
+
+
 def test_settings_can_be_loaded_and_configured_inside_a_smoke_test() -> None:
     program = (
         "from smoketest.refusals import refused_inside\n"
@@ -293,6 +384,15 @@ def test_importing_changes_nothing_in_django_or_the_standard_library() -> None:
     )
 
 
+def test_no_library_is_imported_for_its_refusal() -> None:
+    run(
+        "import sys\n"
+        "from smoketest.refusals import refused_inside\n"
+        "with refused_inside('test'):\n"
+        "    assert not {'freezegun', 'time_machine'} & set(sys.modules)\n"
+    )
+
+
 def test_outside_of_a_smoke_test_each_method_is_the_original_itself() -> None:
     run(
         "from smoketest.refusals import refused_inside\n"
@@ -303,6 +403,47 @@ def test_outside_of_a_smoke_test_each_method_is_the_original_itself() -> None:
         "assert methods() == before\n"
         "assert override_settings().enable.__func__ is before[1]\n"
     )
+
+
+CLOCKS = """
+    import datetime
+    import time
+
+    import time_machine
+
+    from smoketest import SmokeTest
+
+    REAL = datetime.datetime, time.monotonic
+
+
+    @time_machine.travel(0)
+    class TravellingTest(SmokeTest):
+        def test_it(self):
+            pass
+
+
+    class ImportingTest(SmokeTest):
+        def test_1_imports_its_own(self):
+            from freezegun import freeze_time
+
+            freeze_time("2001-02-03").start()
+
+        def test_2_is_real(self):
+            self.assertEqual((datetime.datetime, time.monotonic), REAL)
+            self.assertGreater(datetime.date.today().year, 2001)
+"""
+
+
+def test_a_clock_is_refused_around_a_class_of_tests_and_where_a_test_imports_it(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path)
+    project.smoke(CLOCKS)
+    report = json.loads(project.command("--format", "json").stdout)
+    results = {one["id"].removeprefix("shop.smoke."): one for one in report["results"]}
+    assert "travel was used" in results["TravellingTest.test_it"]["message"]
+    assert "freeze_time was used" in results["ImportingTest.test_1_imports_its_own"]["message"]
+    assert results["ImportingTest.test_2_is_real"]["outcome"] == "passed"
 
 
 def test_the_test_is_named_inside_its_block_and_only_there() -> None:

@@ -1,15 +1,16 @@
 """What would change the live process for everybody is refused inside a smoke test.
 
-Settings and modules belong to the process, not to the test: while
-``override_settings`` or ``unittest.mock.patch`` is active, every request that the
-process serves sees the change. The block's end is no help: another thread that reads
-any setting at the wrong moment gets an ``AttributeError``, because Django empties the
-settings' cache before it swaps them.
+Settings, modules and the clock belong to the process, not to the test: while
+``override_settings``, ``unittest.mock.patch`` or freezegun's ``freeze_time`` is active,
+every request that the process serves sees the change. The block's end is no help:
+another thread that reads any setting at the wrong moment gets an ``AttributeError``,
+because Django empties the settings' cache before it swaps them.
 
-The refusals are hooks around a handful of methods of Django and the standard library.
-They are put in place when the first smoke test begins, stay for the life of the
-process, and are the original itself wherever no smoke test is under way: in other
-threads, between runs, and in a project's own test suite around a run.
+The refusals are hooks around a handful of methods of Django and the standard library,
+and of the libraries that change the clock, as soon as somebody imports one. They are put
+in place when the first smoke test begins, stay for the life of the process, and are the
+original itself wherever no smoke test is under way: in other threads, between runs, and
+in a project's own test suite around a run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from functools import cache, wraps
-from types import FunctionType, TracebackType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Any, NoReturn
 from unittest import mock
 
@@ -27,6 +28,7 @@ from django.conf import LazySettings
 from django.db.backends.base.creation import BaseDatabaseCreation
 from django.test import utils
 
+from .arrivals import Arrived, when_imported
 from .exceptions import Refused
 
 _test: ContextVar[str | None] = ContextVar("smoketest_current_test", default=None)
@@ -59,8 +61,11 @@ _OBJECTS = (
     "meanwhile. Pass the replacement to the code under test instead, or move the test into "
     "the project's own test suite."
 )
-
-
+_CLOCK = (
+    "It would change the clock of the live process for every request that is served "
+    "meanwhile. Pass the time to the code under test instead, or move the test into the "
+    "project's own test suite."
+)
 _PROCESS = (
     "It would end the live process for everybody, and a run without a report, perhaps with the "
     "status of a pass. Run it in a process of its own, with subprocess for example."
@@ -122,15 +127,32 @@ def _install() -> None:
     """Put the hooks in place; the first call does, whatever comes at the same time."""
     with _installing:
         for owner, method, name, consequence in _HOOKS:
-            original = owner.__dict__[method]
-            if not isinstance(original, _Hooked):
-                setattr(owner, method, _Hooked(original, name, consequence))
+            _hook(owner, method, name, consequence)
+        for module, class_name, name in _CLOCKS:
+            when_imported(module, _hooking_start(class_name, name))
         for name_of_end in ("_exit", "execv", "execve"):  # what all others of their kind call
             if hasattr(os, name_of_end):
                 setattr(os, name_of_end, _refusing_to_end(getattr(os, name_of_end)))
         if hasattr(os, "register_at_fork"):
             # A process that a test has forked is nobody's but its own.
             os.register_at_fork(after_in_child=_let_process_of_test_end)
+
+
+def _hook(owner: type, method: str, name: NameOfUse, consequence: str) -> None:
+    original = owner.__dict__[method]
+    if not isinstance(original, _Hooked):
+        setattr(owner, method, _Hooked(original, name, consequence))
+
+
+def _hooking_start(class_name: str, name: NameOfUse) -> Arrived:
+    """Return what hooks the method ``start`` of the class, in a module of somebody else's."""
+
+    def hook(module: ModuleType) -> None:
+        cls = getattr(module, class_name, None)
+        if cls is not None and "start" in vars(cls):  # a release that we do not know may differ
+            _hook(cls, "start", name, _CLOCK)
+
+    return hook
 
 
 class _Hooked:
@@ -226,6 +248,14 @@ def _test_database_was(done: str) -> NameOfUse:
     return name
 
 
+def _freeze_time_was_used(freezer: Any) -> str:
+    return "freezegun.freeze_time was used"
+
+
+def _travel_was_used(travel: Any) -> str:
+    return "time_machine.travel was used"
+
+
 # Of each, the innermost method that all of its forms come through: decorator of a
 # function, of a coroutine and of a class, context manager, start() and enable().
 # modify_settings is a subclass of override_settings and ends in its enable().
@@ -240,4 +270,11 @@ _HOOKS: tuple[tuple[type, str, NameOfUse, str], ...] = (
     (BaseDatabaseCreation, "destroy_test_db", _test_database_was("destroyed"), _DATABASES),
     (mock._patch, "__enter__", _patch_was_used, _OBJECTS),
     (mock._patch_dict, "_patch_dict", _patch_dict_was_used, _OBJECTS),
+)
+
+# Libraries that a project may have or not: of each the class whose start() all of its forms
+# come through.
+_CLOCKS: tuple[tuple[str, str, NameOfUse], ...] = (
+    ("freezegun.api", "_freeze_time", _freeze_time_was_used),
+    ("time_machine", "travel", _travel_was_used),
 )
