@@ -11,7 +11,7 @@ from django.core import checks
 
 from .databases import check_databases, check_tables
 from .messages import CHECKS, Check
-from .modules import check_asserts
+from .modules import check_asserts, check_shadows
 from .settings import check_settings, check_together
 
 __all__ = ["CHECKS", "Check", "register"]
@@ -22,5 +22,6 @@ def register() -> None:
     checks.register(check_settings)
     checks.register(check_together)
     checks.register(check_asserts)
+    checks.register(check_shadows)
     checks.register(check_databases)
     checks.register(check_tables, checks.Tags.database)

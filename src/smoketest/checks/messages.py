@@ -176,6 +176,14 @@ ASSERTS_REMOVED = Check(
     hint="Run them without -O, or write self.assertTrue(…) and the like instead.",
 )
 
+SHADOWED = Check(
+    id="smoketest.W011",
+    level=checks.WARNING,
+    sentence="Python imports {used} as {module}, and never {shadowed}, which has the same name, "
+    "so the smoke tests there do not run.",
+    hint="Move the tests of both into one package smoke/, which has an __init__.py, or remove one.",
+)
+
 CHECKS: tuple[Check, ...] = (
     *SETTING_CHECKS.values(),
     BAD_PROBE,
@@ -193,5 +201,6 @@ CHECKS: tuple[Check, ...] = (
     UNKNOWN_PERMISSION,
     TABLES_WITHOUT_TRANSACTIONS,
     ASSERTS_REMOVED,
+    SHADOWED,
 )
 """Every check, in the order of the reference."""
