@@ -38,6 +38,14 @@ def test_a_short_token_is_an_error_that_does_not_repeat_it() -> None:
     assert found(SMOKETEST_TOKENS=["x" * 16]) == []
 
 
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}\r\n", f" {TOKEN}", f"{TOKEN}\t"])
+def test_a_token_with_white_space_around_it_is_an_error_that_does_not_repeat_it(token: str) -> None:
+    said = only(messages.PADDED_TOKEN, SMOKETEST_TOKENS=["b" * 16, token])
+    assert said.startswith("1 of the SMOKETEST_TOKENS begins or ends with white space")
+    assert TOKEN not in said
+    assert found(SMOKETEST_TOKENS=[token.strip()]) == []
+
+
 def test_a_setting_that_does_not_exist_is_a_warning_with_the_nearest_name() -> None:
     said = only(messages.UNKNOWN_SETTING, SMOKETEST_SKIP_APP=["auth"])
     assert "Did you mean 'SMOKETEST_SKIP_APPS'?" in said

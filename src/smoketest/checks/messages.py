@@ -94,6 +94,14 @@ UNKNOWN_CACHE = Check(
     hint="Name an alias of CACHES.",
 )
 
+PADDED_TOKEN = Check(
+    id="smoketest.E021",
+    level=checks.ERROR,
+    sentence="{number} of the SMOKETEST_TOKENS begins or ends with white space, which no request "
+    "can send, so it admits nobody.",
+    hint="Call strip() on what is read from a file or a variable, which often ends in a new line.",
+)
+
 UNKNOWN_SETTING = Check(
     id="smoketest.W001",
     level=checks.WARNING,
@@ -191,6 +199,7 @@ CHECKS: tuple[Check, ...] = (
     SHORT_TOKEN,
     NO_ROLLBACK,
     UNKNOWN_CACHE,
+    PADDED_TOKEN,
     UNKNOWN_SETTING,
     UNKNOWN_APP,
     SHORT_DEADLINE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -23,6 +24,7 @@ from .messages import (
     BAD_RENDERER,
     FOREIGN_HOST,
     OPEN_DETAILS,
+    PADDED_TOKEN,
     SETTING_CHECKS,
     SHORT_DEADLINE,
     SHORT_TOKEN,
@@ -104,6 +106,13 @@ def _short_tokens() -> Iterator[CheckMessage]:
         yield SHORT_TOKEN.message(number=len(short), least=SHORTEST_TOKEN)
 
 
+def _padded_tokens() -> Iterator[CheckMessage]:
+    # Of ASCII only: for what is beyond it, HTTP sends bytes, and strips none of them.
+    padded = [token for token in settings.tokens if token != token.strip(string.whitespace)]
+    if padded:
+        yield PADDED_TOKEN.message(number=len(padded))
+
+
 def _unknown_apps() -> Iterator[CheckMessage]:
     for name in settings.skip_apps:
         if not any(is_named(config, name) for config in apps.get_app_configs()):
@@ -153,6 +162,7 @@ _TOGETHER = (
     (("SMOKETEST_PROBES",), _bad_probes),
     (("SMOKETEST_RENDERERS",), _bad_renderers),
     (("SMOKETEST_TOKENS",), _short_tokens),
+    (("SMOKETEST_TOKENS",), _padded_tokens),
     (("SMOKETEST_SKIP_APPS",), _unknown_apps),
     (("SMOKETEST_DEADLINE", "SMOKETEST_TIMEOUT"), _short_deadline),
     (("SMOKETEST_ANONYMOUS", "SMOKETEST_TOKENS"), _open_details),
