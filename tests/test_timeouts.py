@@ -237,9 +237,3 @@ def test_endless_loop_in_the_tests_own_code_is_ended() -> None:
     for other in threading.enumerate():
         if other.name == "smoketest-abandons":
             other.join(AT_ONCE)
-
-
-def test_many_that_are_let_go_at_once_are_all_ended(open_gate: threading.Event) -> None:
-    reasons = [let_go(open_gate, f"test {number}")[1] for number in range(32)]
-    assert [len(given) for given in reasons] == [1] * 32
-    assert len(timeouts.stuck()) == 32

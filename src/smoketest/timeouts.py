@@ -12,7 +12,6 @@ import ctypes
 import math
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -152,47 +151,15 @@ MOST_STUCK = 64
 _let_go: dict[str, LetGo] = {}
 """By name, the whole process's."""
 
-_departing: deque[tuple[LetGo, Callable[[str], None]]] = deque()
-"""Those for whose end nobody is at work yet; while there is one, somebody is about to."""
-_queueing = threading.Lock()
-
 
 def let_go(stretch: Stretch, thread: threading.Thread, abandon: Callable[[str], None]) -> None:
     """Cut ``thread`` off from its databases, end it if possible, and remember it if not."""
     name = stretch.subject.id()
     gone = _let_go[name] = LetGo(name, stretch, thread)
-    with _queueing:
-        _departing.append((gone, abandon))
-        is_alone = len(_departing) == 1
-    if is_alone:  # else whoever is at it takes this one as well
-        try:
-            _start(_end_all)
-        except RuntimeError:  # the system has no thread left
-            _departing.clear()
-            raise
-
-
-def _start(function: Callable[..., None], *arguments: object) -> None:
+    # Talking to a server takes time itself; the verdict must not wait for it.
     threading.Thread(
-        target=function, args=arguments, name="smoketest-abandons", daemon=True
+        target=_end, args=(gone, abandon), name="smoketest-abandons", daemon=True
     ).start()
-
-
-def _end_all() -> None:
-    """Give each that departs a thread that ends it: talking to a server takes time itself.
-
-    Whoever starts a thread waits until it runs, and where many tests fight for the
-    interpreter that takes as long as a verdict may: so not the one who gives verdicts.
-    """
-    while True:
-        try:
-            _start(_end, *_departing[0])
-        finally:
-            with _queueing:
-                _departing.popleft()
-                is_over = not _departing
-        if is_over:
-            return
 
 
 def _end(gone: LetGo, abandon: Callable[[str], None]) -> None:
