@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,21 @@ BAD = (
     + """
         def test_bad(self):
             self.fail("it does not hold")
+"""
+)
+PRINTS = (
+    """
+    import threading
+
+    print("printed at import")
+"""
+    + SMOKE
+    + """
+        def test_prints(self):
+            print("printed in a test")
+            thread = threading.Thread(target=print, args=["printed in a thread"])
+            thread.start()
+            thread.join()
 """
 )
 LOST = "could not be written to standard output: No space left on device."
@@ -98,3 +114,11 @@ def test_a_thread_of_a_test_that_ends_the_process_is_no_pass(tmp_path: Path) -> 
 def test_a_process_that_a_test_has_forked_may_end(tmp_path: Path) -> None:
     body = "import os; os.fork() or os._exit(3); self.assertEqual(os.wait()[1], 3 << 8)"
     assert shell(tmp_path, "", SMOKE.replace("pass", body)).returncode == 0
+
+
+@pytest.mark.parametrize("words", ["--format json", "--format json --isolate"])
+def test_what_a_test_prints_is_not_in_the_report(tmp_path: Path, words: str) -> None:
+    ended = shell(tmp_path, words, PRINTS)
+    assert json.loads(ended.stdout)["status"] == "PASS"
+    for place in ("at import", "in a test", "in a thread"):
+        assert f"printed {place}" in ended.stderr

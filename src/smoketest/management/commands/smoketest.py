@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from types import FrameType
@@ -143,7 +143,11 @@ class Command(BaseCommand):
     def _run(
         self, selection: Selection, limits: Options, delivery: Delivery, patience: float
     ) -> Report:
-        with self._supervised(limits.deadline) as watched, _live(limits, delivery) as live:
+        with (
+            self._supervised(limits.deadline) as watched,
+            _live(limits, delivery) as live,
+            self._output_kept_for_reports(),
+        ):
             listeners = [watched.on_result, *delivery.listeners(live), live.progress.on_result]
             waiting = Waiting(
                 selection,
@@ -176,6 +180,10 @@ class Command(BaseCommand):
         if self._has_process():
             return supervision.supervised(deadline)
         return nullcontext(supervision.Watched())
+
+    def _output_kept_for_reports(self) -> AbstractContextManager[object]:
+        """Let what a test prints go to standard error: a program reads the report."""
+        return redirect_stdout(sys.stderr) if self._has_process() else nullcontext()
 
     def _has_process(self) -> bool:
         """Whether the process is this command's own, and its signals are."""
