@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
 
@@ -86,11 +87,18 @@ class ThreadedSchedule(Schedule):
 
     def _shrink(self) -> None:
         """Let a worker end where one that was away has come back, and there are too many."""
-        if len(self._workers) <= self._most or not self.waiting or self.waiting[0] is None:
+        if len(self._workers) <= self._most or self._next() is None:
             return
         away = sum(stretch.paused_for() > 0 for _, stretch in self._under_way())
         if len(self._workers) - away > self._most:
             self.waiting.appendleft(None)
+
+    def _next(self) -> Unit | None:
+        """What the next worker would take; ``None``, too, where one is asked to end."""
+        try:
+            return self.waiting[0]
+        except IndexError:  # a worker may take the last one at any moment
+            return None
 
     def _grow(self, *, contested: bool) -> None:
         if self._may_grow():
@@ -193,12 +201,15 @@ class ThreadedSchedule(Schedule):
         if now >= self.deadline:
             raise self.deadline_reached()
         self.look_at_the_process(now)
-        for worker, stretch in self._under_way():
-            if now >= stretch.expires and self._take(stretch):
-                for result in self._cut_off(worker, stretch, over_its_limit(stretch)):
-                    self.check_for_failfast(result)
-                if self.waiting:
-                    self._start_worker()
+        with self._departures() as gone:
+            for worker, stretch in self._under_way():
+                if now >= stretch.expires and self._take(stretch):
+                    gone.append((worker, stretch))
+                    for result in self._cut_off(worker, stretch, over_its_limit(stretch)):
+                        self.check_for_failfast(result)
+        for _ in gone:
+            if self.waiting:
+                self._start_worker()
 
     # -- ending what does not end
 
@@ -207,13 +218,27 @@ class ThreadedSchedule(Schedule):
         with self._settling:
             return stretch.take()
 
+    @contextmanager
+    def _departures(self) -> Iterator[list[tuple[Worker, timeouts.Stretch]]]:
+        """Let those go that are in the list in the end, when all verdicts of a moment stand.
+
+        It starts threads, and whoever starts one waits until it runs. Where many tests
+        fight for the interpreter, that takes as long as all of their verdicts.
+        """
+        gone: list[tuple[Worker, timeouts.Stretch]] = []
+        try:
+            yield gone
+        finally:
+            for worker, stretch in gone:
+                worker.let_go(stretch)
+
     def _cut_off(
         self, worker: Worker, stretch: timeouts.Stretch, message: str, by_run: bool = False
     ) -> list[TestResult]:
-        """Give the verdict on what ``worker`` does, and let it go; its other tests wait again."""
+        """Give the verdict on what ``worker`` does; its other tests wait again."""
         self._workers.discard(worker)
         problem = Problem(Outcome.ERRORED, message, stretch.stack(), "", 0)
-        runner = worker.let_go(stretch)
+        runner = worker.abandon_unit()
         rest = runner.rest()
         stopped = [item for item in rest if item[1] is stretch.subject] or rest
         verdicts = [((number, 0), stretch.result(test, problem)) for number, test in stopped]
@@ -233,16 +258,22 @@ class ThreadedSchedule(Schedule):
         self.waiting.clear()
         for worker in self._workers:
             worker.abandon()
-        for worker, stretch in self._under_way():
-            if self._take(stretch):
-                told = f"{stopped} while it was running, {stretch.elapsed():.3g} s after it began."
-                if (waited := stretch.waited()) >= AWAY:
-                    told += f" For {waited:.3g} s of these it waited for a connection."
-                self._cut_off(worker, stretch, told, by_run=True)
+        with self._departures() as gone:
+            for worker, stretch in self._under_way():
+                if self._take(stretch):
+                    gone.append((worker, stretch))
+                    self._cut_off(worker, stretch, _by_the_run(stopped, stretch), by_run=True)
         self.waiting.clear()
         while self._delivered:
             self.keep_if_final(self._delivered.popleft())
         super().stop(stopped)
+
+
+def _by_the_run(stopped: Stopped, stretch: timeouts.Stretch) -> str:
+    told = f"{stopped} while it was running, {stretch.elapsed():.3g} s after it began."
+    if (waited := stretch.waited()) >= AWAY:
+        told += f" For {waited:.3g} s of these it waited for a connection."
+    return told
 
 
 def over_its_limit(stretch: timeouts.Stretch) -> str:

@@ -83,13 +83,13 @@ class Worker(threading.Thread):
         if self._runner is not None:
             self._runner.abandon()
 
-    def let_go(self, stretch: timeouts.Stretch) -> UnitRunner:
-        """Forget it: it runs no further test, and its databases refuse it.
-
-        Only for a worker that has something under way.
-        """
+    def abandon_unit(self) -> UnitRunner:
+        """Do the same to a worker that has something under way; return who runs that."""
         assert self._runner is not None  # noqa: S101 - for the types
-        assert self._session is not None  # noqa: S101
         self.abandon()
-        timeouts.let_go(stretch, self, self._session.abandon)
         return self._runner
+
+    def let_go(self, stretch: timeouts.Stretch) -> None:
+        """Forget it once it is abandoned: its databases refuse it, and it is to end."""
+        assert self._session is not None  # noqa: S101 - for the types
+        timeouts.let_go(stretch, self, self._session.abandon)
