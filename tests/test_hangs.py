@@ -103,6 +103,19 @@ def test_a_hang_in_a_database_leaves_nothing_there(
     assert set(found) == set(hangs.IN_A_DATABASE)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(4))
+def test_tests_that_are_cut_off_again_and_again_never_stop_the_server(
+    number: int, vendor: str, project: Project, outside: Outside
+) -> None:
+    """A process that is stopped for ever is killed by gunicorn, which starts another."""
+    with project.served_by("gunicorn") as served:
+        workers = served.workers()
+        for _ in range(8):
+            report_of_server(served, "hang-database", limit="0.3")
+        assert served.workers() == workers
+
+
 @pytest.mark.parametrize("entrance", IN_DATABASES)
 def test_a_wait_for_a_row_that_somebody_has_locked_is_cut_off(
     entrance: str,

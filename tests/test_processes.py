@@ -387,7 +387,8 @@ def test_what_a_test_prints_comes_once(project: Project) -> None:
             def test_it(self): pass
     """)
     done = project.command("--isolate")
-    assert done.stdout.count("one word") == 1
+    assert done.stderr.count("one word") == 1
+    assert "one word" not in done.stdout
 
 
 # -- databases

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from . import alternating
 from .adoption import Owner
 from .guard import GuardedConnection
 
@@ -51,6 +52,8 @@ class SQLiteGuard(GuardedConnection):
         parameters = {**super().get_connection_params(), "cached_statements": 0}
         if self._smoke_own:
             parameters["timeout"] = self._smoke_session.limits.lock_timeout
+            original = parameters.get("factory", sqlite3.Connection)
+            parameters["factory"] = alternating.alternating(original)
         return parameters
 
     def _smoke_begin(self) -> None:
@@ -118,16 +121,16 @@ class SQLiteGuard(GuardedConnection):
     def sever(self) -> None:
         """Interrupt the running statement, roll back, and deny everything from then on.
 
-        The authorizer stays as it is. To set another one holds the interpreter and waits for
-        SQLite's mutex, while a thread that prepares a statement holds the mutex and waits for
-        the interpreter, to ask the authorizer: together they would stop the process for ever.
+        The authorizer stays as it is, and its thread has left SQLite before anything is done:
+        see ``alternating``.
         """
         driver = self.connection
         if driver is None or not self._smoke_levels or self._smoke_outer:
             return
         self._smoke_severed_by = get_ident()
+        alternating.keep_out(driver, but=get_ident())
         self._smoke_interrupt()
-        with self._smoke_ending:
+        with self._smoke_ending, alternating.turn(driver):
             if self._smoke_evidence is not None:
                 marks, ended = self._smoke_evidence
                 self._smoke_evidence = None
@@ -136,7 +139,8 @@ class SQLiteGuard(GuardedConnection):
             driver.execute("PRAGMA query_only = 1")
             if driver.in_transaction:
                 driver.execute("ROLLBACK")
-            self._smoke_severed_by = _NOBODY
+            self._smoke_severed_by = alternating.NOBODY
+            alternating.keep_out(driver, but=alternating.NOBODY)
 
     def _smoke_interrupt(self) -> None:
         self.connection.interrupt()
@@ -156,7 +160,6 @@ class SQLiteGuard(GuardedConnection):
         return frame is None or module.startswith(_IDLE_IN)
 
 
-_NOBODY = -1
 _IDLE_IN = ("asyncio", "concurrent.futures", "queue", "selectors", "threading")
 """Where threads wait for work."""
 
