@@ -114,6 +114,7 @@ def test_with_O_each_test_that_has_an_assert_errors_and_says_why(tmp_path: Path)
     assert "write self.assertTrue" in message
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("smoke", [HELPERS, SET_UP], ids=["function", "setUp"])
 def test_with_O_an_assert_that_any_test_may_come_by_counts_for_each(
@@ -124,6 +125,7 @@ def test_with_O_an_assert_that_any_test_may_come_by_counts_for_each(
     assert project.command().returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_with_O_asserts_in_another_module_of_the_smoke_package_count(tmp_path: Path) -> None:
     project = Project(tmp_path)
@@ -151,6 +153,7 @@ def test_with_O_a_test_without_asserts_passes(
     assert found["GoodTest.test_it"]["description"] == ("It holds." if optimize == "1" else "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_with_O_and_without_the_source_nothing_can_be_known(tmp_path: Path) -> None:
     project = Project(tmp_path)
@@ -188,6 +191,7 @@ def test_with_O_a_check_names_the_places(tmp_path: Path, monkeypatch: pytest.Mon
     assert ASSERTS_REMOVED.id not in checked(project)
 
 
+@pytest.mark.slow
 def test_with_O_a_check_names_a_module_without_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_migrations_of_the_shop_are_complete(shop: Shop) -> None:
     assert ended.returncode == 0, ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [PostgreSQL, MariaDB], ids=["postgresql", "mysql"])
 def test_shop_passes_on_a_database_server(
     request: pytest.FixtureRequest, kind: type[PostgreSQL] | type[MariaDB]

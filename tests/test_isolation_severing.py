@@ -70,6 +70,7 @@ def freezing_tests(network: Proxy, moment: str) -> list[SmokeTest]:
     return [*first, ATest(f"test_{moment}")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["connect", "begin", "query", "rollback"])
 def test_thread_ends_although_the_server_never_answers(moment: str, network: Proxy) -> None:
     options = Options(timeout=LIMIT, parallel=1)

@@ -41,6 +41,7 @@ def worker(folder: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_worker_that_is_up_busy_and_gone(broker: str, tmp_path: Path) -> None:
     attributes = {"app": APP, "nodes": [NODE], "tasks": ["ping", "broken"]}
     with worker(tmp_path):
@@ -86,6 +87,7 @@ def test_broker_that_is_down_fails_without_its_password(
     assert "hunter2" not in str(got)
 
 
+@pytest.mark.slow
 def test_beat_that_is_alive_passes_and_one_that_is_gone_fails(broker: str, tmp_path: Path) -> None:
     schedule = tmp_path / "schedule"
     command = [*CELERY, "beat", "-s", str(schedule), "--pidfile", "", "-l", "DEBUG"]
