@@ -141,6 +141,7 @@ def test_with_O_asserts_in_another_module_of_the_smoke_package_count(tmp_path: P
     assert "shop/smoke/_helpers.py, line 2" in found["one.FunctionTest.test_it"]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimize", ["1", "2"])
 def test_with_O_a_test_without_asserts_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimize: str
@@ -179,6 +180,7 @@ def checked(project: Project) -> str:
         return "".join(process.communicate(timeout=120))
 
 
+@pytest.mark.slow
 def test_with_O_a_check_names_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = Project(tmp_path)
     project.smoke(HELPERS)

@@ -59,6 +59,7 @@ def shell(folder: Path, words: str, smoke: str = SMOKE) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [">&-", "--format json >&-", "2>&-", "-v 2 >&- 2>&-"])
 def test_the_verdict_stands_where_a_stream_is_closed(tmp_path: Path, words: str) -> None:
     assert shell(tmp_path, words).returncode == 0

@@ -46,6 +46,7 @@ def test_shop_without_its_photos_fails(shop: Shop, tmp_path: Path) -> None:
     assert report["warned_tests"] == ["shop.smoke.photos.PhotosTest.test_there_is_space_for_more"]
 
 
+@pytest.mark.slow
 def test_shop_is_as_before_after_a_run(shop: Shop) -> None:
     dumps = [f"dumpdata --database {alias}" for alias in ("default", "analytics")]
     before = [shop.manage(dump).stdout for dump in dumps]
@@ -85,13 +86,8 @@ def test_shop_passes_on_a_database_server(
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(os.environ["PATH"], id="curl"),
-        pytest.param("/nothing/here", id="no curl", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nothing/here"], ids=["curl", "no curl"])
 def test_demonstration_shows_everything_and_leaves_no_process(path: str) -> None:
     demo = subprocess.Popen(
         [sys.executable, "demo.py"],

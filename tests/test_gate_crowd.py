@@ -12,6 +12,7 @@ from tests.scripted import gate
 NODES = 200
 
 
+@pytest.mark.slow
 def test_every_node_of_a_crowd_is_in_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     with crowd() as (port, _):
         asked = urls(NODES, port)

@@ -181,7 +181,7 @@ def test_a_test_that_is_stuck_is_not_started_again(server: str, project: Project
 
 
 @pytest.mark.usefixtures("sqlite")
-@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+@pytest.mark.parametrize("server", ["gunicorn", pytest.param("uvicorn", marks=pytest.mark.slow)])
 def test_a_test_that_holds_the_lock_for_a_while_is_reported_when_it_lets_go(
     server: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def pytest_run(**variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_missing_server_skips_its_tests_in_one_line() -> None:
     done = pytest_run(SMOKETEST_TEST_POSTGRESQL=NOBODY_LISTENS)
     assert done.returncode == 0, done.stdout
@@ -41,6 +42,7 @@ def test_missing_server_skips_its_tests_in_one_line() -> None:
     assert "SMOKETEST_TEST_POSTGRESQL names a server that does not answer" in line
 
 
+@pytest.mark.slow
 def test_missing_server_is_a_failure_in_ci() -> None:
     done = pytest_run(SMOKETEST_TEST_POSTGRESQL=NOBODY_LISTENS, CI="true")
     assert done.returncode == 1

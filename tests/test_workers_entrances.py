@@ -57,6 +57,7 @@ def test_command_prints_one_verdict_over_all_workers(kettle: Site) -> None:
     assert kettle.contents() == before
 
 
+@pytest.mark.slow
 def test_command_says_which_expected_worker_is_gone_and_exits_with_1(kettle: Site) -> None:
     with kettle.project.set(SMOKETEST_EXPECTED_NODES=["one@kettle", "two@kettle"]):
         done = kettle.project.command("--workers", "-v2", "--deadline", "10")

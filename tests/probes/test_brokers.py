@@ -52,16 +52,19 @@ def test_url_that_is_none_fails_and_is_not_shown() -> None:
     assert "hunter2" not in outcome
 
 
+@pytest.mark.slow
 def test_rabbitmq_that_lets_us_in_passes(rabbitmq_server: Server) -> None:
     assert probed("RabbitMQ", rabbitmq_server.url("amqp")) == "passed"
 
 
+@pytest.mark.slow
 def test_rabbitmq_with_another_password_fails_and_does_not_show_it(rabbitmq_server: Server) -> None:
     outcome = probed("RabbitMQ", f"amqp://guest:hunter2@127.0.0.1:{rabbitmq_server.port}/")
     assert "does not let us in: ProbableAuthenticationError: " in outcome
     assert "hunter2" not in outcome
 
 
+@pytest.mark.slow
 def test_rabbitmq_without_the_virtual_host_fails(rabbitmq_server: Server) -> None:
     outcome = probed("RabbitMQ", f"{rabbitmq_server.url('amqp')}nosuch")
     assert "does not let us in: " in outcome

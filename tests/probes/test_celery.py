@@ -67,6 +67,7 @@ def test_worker_that_is_up_busy_and_gone(broker: str, tmp_path: Path) -> None:
     assert "takes messages from the queue 'celery'; 0 workers" in gone["test_celery_queue_celery"]
 
 
+@pytest.mark.slow
 def test_queue_without_a_worker_fails(broker: str, tmp_path: Path) -> None:
     with worker(tmp_path):
         got = outcomes("Celery", app=APP, queues=["celery", "mail"])

@@ -54,6 +54,7 @@ def test_task_that_fails_is_told_by_its_error() -> None:
     assert "LookupError" in outcome
 
 
+@pytest.mark.slow
 def test_task_that_nobody_runs_fails_in_its_time() -> None:
     outcome = probed("never", timeout=3)
     assert outcome.startswith("failed: The task tests.probes.tasks.never did not come back: ")
