@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -253,7 +254,16 @@ def test_every_python_example_compiles(page: Path) -> None:
             compile(block.text, f"{page}:{block.line}", "exec")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if has_runs(page)], ids=name)
+LONG = ("docs/reference/formats.md", "docs/how-to/test-runners.md")
+"""Pages whose commands take more than five seconds."""
+
+
+def run_by(page: Path) -> Any:
+    """Return ``page`` as a parameter."""
+    return pytest.param(page, marks=pytest.mark.slow if name(page) in LONG else ())
+
+
+@pytest.mark.parametrize("page", [run_by(page) for page in PAGES if has_runs(page)], ids=name)
 def test_every_command_prints_what_the_page_shows(page: Path, project: Project) -> None:
     for block in blocks(page):
         file = FILE.match(block.text)

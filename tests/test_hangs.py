@@ -180,8 +180,9 @@ def test_a_test_that_is_stuck_is_not_started_again(server: str, project: Project
     assert results(second)["harmless"]["outcome"] == "passed"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sqlite")
-@pytest.mark.parametrize("server", ["gunicorn", pytest.param("uvicorn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
 def test_a_test_that_holds_the_lock_for_a_while_is_reported_when_it_lets_go(
     server: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
