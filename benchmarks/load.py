@@ -56,7 +56,7 @@ MEMORY = f"""
 
     def run():
         tests = [case(name) for name in methods]
-        results, _ = scheduling.execute(tests, Options(), time.monotonic() + 600, lambda one: None)
+        results, _ = scheduling.execute(scheduling.Run(tests, Options(), time.monotonic() + 600))
         return Report.from_results(results, selected=len(tests))
 
     run()  # what is kept for ever, a class's own facts, is there now

@@ -101,11 +101,11 @@ def run_ours(queries: int, tests: int) -> None:
     """Run ``tests`` smoke tests, one after another."""
     from smoketest import SmokeTest
     from smoketest.options import Options
-    from smoketest.scheduling import execute
+    from smoketest.scheduling import Run, execute
 
     case = type("Ours", (SmokeTest,), bodies(queries))
     chosen = [case(f"test_{number}") for number in range(tests)]
-    results, _ = execute(chosen, Options(parallel=1), monotonic() + 600, lambda result: None)
+    results, _ = execute(Run(chosen, Options(parallel=1), monotonic() + 600))
     if bad := [result.message for result in results if result.outcome != "passed"]:
         sys.exit(f"benchmark: a test did not pass: {bad[0]}")
 

@@ -90,7 +90,7 @@ class Following(SmokeTest):
 def run(*classes: type[SmokeTest]) -> list[TestResult]:
     """Run the one test of each of ``classes``, one after another on one worker."""
     tests = [cls(next(n for n in dir(cls) if n.startswith("test_"))) for cls in classes]
-    results, _ = scheduling.execute(tests, OPTIONS, monotonic() + 30, lambda result: None)
+    results, _ = scheduling.execute(scheduling.Run(tests, OPTIONS, monotonic() + 30))
     return results
 
 

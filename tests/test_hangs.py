@@ -207,7 +207,7 @@ def test_a_test_that_ends_after_its_limit_is_no_pass_where_nothing_can_cut_it_of
             pass
 
     tests = [Late("test_in_time"), Late("test_late")]
-    found, _ = scheduling.execute(tests, Options(), monotonic() + 60, lambda result: None)
+    found, _ = scheduling.execute(scheduling.Run(tests, Options(), monotonic() + 60))
     assert [(one.outcome, one.timed_out) for one in found] == [
         (Outcome.PASSED, False),
         (Outcome.ERRORED, True),

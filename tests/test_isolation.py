@@ -57,7 +57,7 @@ def run(*classes: type[SmokeTest], **options: Any) -> list[TestResult]:
     tests = [cls(name) for cls in classes for name in loader.getTestCaseNames(cls)]
     chosen = Options(**{"parallel": 1, "lock_timeout": 1.0, **options})
     deadline = time.monotonic() + chosen.deadline
-    results, _ = scheduling.execute(cast(Any, tests), chosen, deadline, lambda result: None)
+    results, _ = scheduling.execute(scheduling.Run(cast(Any, tests), chosen, deadline))
     return results
 
 

@@ -13,8 +13,7 @@ from django.db.utils import Error
 from smoketest import SmokeTest
 from smoketest.isolation import advice
 from smoketest.options import Options
-from smoketest.results import TestResult
-from smoketest.scheduling import execute
+from smoketest.scheduling import Run, execute
 from tests.conftest import Outside
 from tests.testapp.models import Item
 
@@ -64,12 +63,8 @@ def below_ours(driver: Any) -> Callable[[], object]:
 
 def message_of(test: SmokeTest, **options: Any) -> str:
     limits = Options(parallel=1, **options)
-    ((result,), _) = execute([test], limits, monotonic() + 25.0, ignore)
+    ((result,), _) = execute(Run([test], limits, monotonic() + 25.0))
     return result.message
-
-
-def ignore(result: TestResult) -> None:
-    """Nobody waits for it."""
 
 
 @pytest.mark.parametrize("test", [RefusedTest, ReadsOnlyTest])

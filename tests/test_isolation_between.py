@@ -101,7 +101,7 @@ def test_write_with_a_cursor_of_the_class_is_undone_with_the_test(
 def run_all(cls: type[SmokeTest]) -> list[Any]:
     """Run all tests of ``cls``, one after another on one worker."""
     tests = [cls(name) for name in sorted(dir(cls)) if name.startswith("test_")]
-    results, _ = scheduling.execute(tests, OPTIONS, monotonic() + 30, lambda result: None)
+    results, _ = scheduling.execute(scheduling.Run(tests, OPTIONS, monotonic() + 30))
     return results
 
 

@@ -76,7 +76,7 @@ def test_thread_ends_although_the_server_never_answers(moment: str, network: Pro
     options = Options(timeout=LIMIT, parallel=1)
     tests = freezing_tests(network, moment)
 
-    results, _ = scheduling.execute(tests, options, monotonic() + 60, lambda result: None)
+    results, _ = scheduling.execute(scheduling.Run(tests, options, monotonic() + 60))
 
     assert [one.outcome for one in results[:-1]] == [Outcome.PASSED] * (len(tests) - 1)
     assert results[-1].timed_out

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from smoketest import processes, runner
+from smoketest import processes, runner, scheduling
 from smoketest.exceptions import CannotIsolate
 from smoketest.options import Options
 from smoketest.results import Outcome
@@ -527,12 +527,8 @@ def test_where_the_machine_has_no_process_left_the_tests_say_so(
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread()])
     monkeypatch.setattr(os, "fork", no_more)
     before = len(list(Path("/proc/self/fd").iterdir()))
-    [result], _ = processes.execute(
-        [made(test_it=lambda self: None)("test_it")],
-        Options(),
-        monotonic() + 10,
-        lambda result: None,
-    )
+    test = made(test_it=lambda self: None)("test_it")
+    [result], _ = processes.execute(scheduling.Run([test], Options(), monotonic() + 10))
     assert result.outcome is Outcome.ERRORED
     assert "Cannot allocate memory" in result.message
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -566,4 +562,4 @@ def test_a_process_with_threads_does_not_fork() -> None:
 def test_inside_a_transaction_nothing_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread()])
     with pytest.raises(CannotIsolate, match="inside a transaction"):
-        processes.execute([], Options(), monotonic() + 1, lambda result: None)
+        processes.execute(scheduling.Run([], Options(), monotonic() + 1))

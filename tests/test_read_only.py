@@ -8,7 +8,7 @@ from time import monotonic
 from smoketest import SmokeTest
 from smoketest.options import Options
 from smoketest.results import Outcome, TestResult
-from smoketest.scheduling import execute
+from smoketest.scheduling import Run, execute
 from tests.conftest import Outside
 from tests.testapp.models import Item
 
@@ -44,7 +44,7 @@ class WritesAfterwardsTest(SmokeTest):
 
 def results(*tests: SmokeTest) -> Sequence[TestResult]:
     options = Options(parallel=1)
-    found, _ = execute(tests, options, monotonic() + options.deadline, lambda result: None)
+    found, _ = execute(Run(tests, options, monotonic() + options.deadline))
     return found
 
 

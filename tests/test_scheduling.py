@@ -67,7 +67,9 @@ def run(
     """Run the tests of ``classes`` with a deadline in ``seconds``."""
     tests = [cls(name) for cls in classes for name in sorted(dir(cls)) if name.startswith("test_")]
     chosen = Options(deadline=seconds, **options)
-    found, interrupted = scheduling.execute(tests, chosen, monotonic() + seconds, on_result)
+    found, interrupted = scheduling.execute(
+        scheduling.Run(tests, chosen, monotonic() + seconds, on_result)
+    )
     return Report.from_results(found, selected=len(tests), interrupted=interrupted)
 
 
@@ -677,7 +679,7 @@ INTERRUPTED = """
 
     tests = [InterruptedTest(f"test_{n}") for n in (1, 2, 3)]
     results, interrupted = scheduling.execute(
-        tests, Options(parallel=1), monotonic() + 60, lambda result: None
+        scheduling.Run(tests, Options(parallel=1), monotonic() + 60)
     )
     from smoketest.results import Report
     report = Report.from_results(results, selected=3, interrupted=interrupted)
@@ -879,7 +881,7 @@ MEMORY = """
         editor.create_model(Item)
     Item.objects.create(name="there")
     tests = [MemoryTest("test_1"), MemoryTest("test_2")]
-    results, _ = scheduling.execute(tests, Options(), monotonic() + 60, lambda result: None)
+    results, _ = scheduling.execute(scheduling.Run(tests, Options(), monotonic() + 60))
     print([r.label for r in results], [i.name for i in Item.objects.all()])
     """
 

@@ -44,12 +44,9 @@ def verified(
     tests = [cls(name) for cls in classes for name in loader.getTestCaseNames(cls)]
     chosen = Options(**{"parallel": 1, "lock_timeout": 1.0, **options})
     proofs = isolation.Proofs()
+    deadline = time.monotonic() + chosen.deadline
     results, _ = scheduling.execute(
-        cast(Any, tests),
-        chosen,
-        time.monotonic() + chosen.deadline,
-        lambda result: None,
-        proofs=proofs,
+        scheduling.Run(cast(Any, tests), chosen, deadline, proofs=proofs)
     )
     return results, list(verification.verify(proofs, results))
 
@@ -291,12 +288,9 @@ def test_many_commits_are_counted_and_some_are_named(sqlite: Databases) -> None:
 def test_server_that_cannot_be_asked_is_no_pass(vendor: str) -> None:
     cls = made(test_writes=insert)
     proofs = isolation.Proofs()
+    tests = [cast(Any, cls("test_writes"))]
     results, _ = scheduling.execute(
-        [cast(Any, cls("test_writes"))],
-        Options(),
-        time.monotonic() + 10,
-        lambda result: None,
-        proofs=proofs,
+        scheduling.Run(tests, Options(), time.monotonic() + 10, proofs=proofs)
     )
     with configured(PORT="1"):
         verdict = the_only(list(verification.verify(proofs, results)))

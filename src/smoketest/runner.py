@@ -14,7 +14,7 @@ from typing import cast
 from . import discovery, importing, isolation, processes, scheduling, verification
 from .options import Options
 from .results import Report, TestResult
-from .scheduling import Stopped
+from .scheduling import Run, Stopped
 from .selection import Candidate, Selection, in_role
 from .testcases import SmokeTest
 
@@ -68,7 +68,7 @@ def run(
     deadline = start + options.deadline
     proofs = isolation.Proofs() if options.verify else None
     results, interrupted = execute(
-        tests, options, deadline, on_result, on_begin, proofs, on_end=on_end
+        Run(tests, options, deadline, on_result, on_begin, on_end, proofs)
     )
     verdicts, broken_off = _verdicts(proofs, results, on_result)
     return Report.from_results(

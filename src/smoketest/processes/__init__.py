@@ -12,38 +12,24 @@ threads hold at a fork is held for ever in the child.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 
 from .. import importing, isolation
 from ..exceptions import CannotIsolate
-from ..options import Options
 from ..results import TestResult
-from ..scheduling import OnBegin, OnResult, carry_out
-from ..testcases import SmokeTest
+from ..scheduling import Run, carry_out
 from .judging import ProcessSchedule
 
 
-def execute(  # noqa: PLR0913 - all that a run is to know, and whom it tells of it
-    tests: Sequence[SmokeTest],
-    options: Options,
-    deadline: float,
-    on_result: OnResult,
-    on_begin: OnBegin = lambda id: None,
-    proofs: isolation.Proofs | None = None,
-    *,
-    on_end: OnResult = lambda result: None,
-) -> tuple[list[TestResult], bool]:
+def execute(run: Run) -> tuple[list[TestResult], bool]:
     """As ``scheduling.execute``, but in processes.
 
-    ``on_result`` and ``on_begin`` are called on this thread, and ``on_end`` is not: no other
-    thread of this process makes a result.
+    ``on_begin`` is called on this thread, too, and ``on_end`` is not: no other thread of this
+    process makes a result.
     Raises ``CannotIsolate`` where this process must not start any.
     """
     isolation.refuse_nested_run()
     _refuse_to_fork()
-    schedule = ProcessSchedule(tests, options, deadline, on_result, on_begin)
-    schedule.proofs = proofs
-    return carry_out(schedule)
+    return carry_out(ProcessSchedule(run))
 
 
 def _refuse_to_fork() -> None:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from .. import isolation, refusals, supervision, timeouts
 from ..options import Options
 from ..results import TestResult
-from ..scheduling import ThreadedSchedule, carry_out
+from ..scheduling import Run, ThreadedSchedule, carry_out
 from ..testcases import SmokeTest
 from ..units import Delivery, Place
 
@@ -49,15 +49,11 @@ class Channel:
 class ChildSchedule(ThreadedSchedule):
     """Tells the parent what begins and what ends."""
 
-    def __init__(
-        self, tests: Sequence[SmokeTest], options: Options, deadline: float, channel: Channel
-    ) -> None:
-        super().__init__(tests, options, deadline, lambda result: None, lambda id: None)
+    def __init__(self, run: Run, channel: Channel) -> None:
+        super().__init__(run)
         self._channel = channel
-        self._numbers = {id(test): number for number, test in enumerate(tests)}
+        self._numbers = {id(test): number for number, test in enumerate(run.tests)}
         self._told: set[Place] = set()
-        if options.verify:
-            self.proofs = isolation.Proofs(lambda *event: channel.send("proof", *event))
 
     def begin(self, stretch: timeouts.Stretch) -> None:
         """Tell what begins, and when its time is up."""
@@ -97,7 +93,11 @@ def run(
         supervision.end_with_parent()
         supervision.end_on_quit(stacks)
         refusals.let_process_end()
-        carry_out(ChildSchedule(tests, options, deadline, Channel(events)))
+        channel = Channel(events)
+        proofs = None
+        if options.verify:
+            proofs = isolation.Proofs(lambda *event: channel.send("proof", *event))
+        carry_out(ChildSchedule(Run(tests, options, deadline, proofs=proofs), channel))
         status = 0
     except BaseException:  # noqa: BLE001 - there is nobody to raise it to
         traceback.print_exc()

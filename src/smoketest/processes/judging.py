@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,11 +13,9 @@ from time import monotonic
 from typing import Any
 
 from .. import isolation, timeouts
-from ..options import Options
 from ..recorder import Problem, Recorder
 from ..results import Outcome, TestResult
-from ..scheduling import OnBegin, OnResult, Schedule, Stopped, over_its_limit
-from ..testcases import SmokeTest
+from ..scheduling import Run, Schedule, Stopped, over_its_limit
 from ..units import Delivery, Place, Unit, divide, late_delivery
 from .children import Child, Numbered
 from .stacks import stack_of
@@ -29,15 +27,9 @@ PATIENCE = 0.25
 class ProcessSchedule(Schedule):
     """Keeps as many processes at work as may be connected to the databases at one time."""
 
-    def __init__(
-        self,
-        tests: Sequence[SmokeTest],
-        options: Options,
-        deadline: float,
-        on_result: OnResult,
-        on_begin: OnBegin,
-    ) -> None:
-        super().__init__(tests, options, deadline, on_result, on_begin)
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        options = run.options
         connections = isolation.new_lender(options.max_connections).most_everywhere()
         self._most = min(options.parallel, connections or options.parallel)
         share = max(1, options.max_connections // self._most)
@@ -54,14 +46,7 @@ class ProcessSchedule(Schedule):
         groups = _by_class(divide(enumerate(self._tests)))
         self._run_groups([tests for tests, serial in groups if not serial], self._most)
         self._run_groups([tests for tests, serial in groups if serial], 1)
-        self._run_groups(self._once_more(), 1)
-
-    def _once_more(self) -> list[list[Numbered]]:
-        return [
-            [(number, type(test)(test._testMethodName))]
-            for number, test in enumerate(self._tests)
-            if number in self._second_tries
-        ]
+        self._run_groups([[test] for test in self.once_more()], 1)
 
     def _run_groups(self, groups: Iterable[list[Numbered]], most: int) -> None:
         self._waiting.extend(groups)

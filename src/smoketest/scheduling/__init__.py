@@ -8,19 +8,14 @@ they run on the calling thread, one by one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .. import isolation
-from ..options import Options
 from ..results import TestResult
-from ..testcases import SmokeTest
 from .inline import InlineSchedule
-from .schedule import OnBegin, OnResult, Schedule, Stopped
+from .schedule import Run, Schedule, Stopped
 from .threaded import ThreadedSchedule, over_its_limit
 
 __all__ = [
-    "OnBegin",
-    "OnResult",
+    "Run",
     "Schedule",
     "Stopped",
     "ThreadedSchedule",
@@ -30,31 +25,11 @@ __all__ = [
 ]
 
 
-def execute(  # noqa: PLR0913 - all that a run is to know, and whom it tells of it
-    tests: Sequence[SmokeTest],
-    options: Options,
-    deadline: float,
-    on_result: OnResult,
-    on_begin: OnBegin = lambda id: None,
-    proofs: isolation.Proofs | None = None,
-    *,
-    on_end: OnResult = lambda result: None,
-) -> tuple[list[TestResult], bool]:
-    """Run ``tests``; return the results in the order of ``tests``, and whether interrupted.
-
-    ``deadline`` is on the monotonic clock; at it, what runs is cut off and what
-    has not started is not. ``on_result`` is called on this thread as tests end,
-    ``on_begin`` with the id of each test on the thread that begins it. ``proofs``
-    learns of each transaction, where they are to be verified. ``on_end`` is called with
-    a result that another thread makes, there and at once, before ``on_result`` is.
-    """
+def execute(run: Run) -> tuple[list[TestResult], bool]:
+    """Run its tests; return the results in the order of the tests, and whether interrupted."""
     isolation.refuse_nested_run()
     inline = isolation.must_run_inline()
-    kind = InlineSchedule if inline else ThreadedSchedule
-    schedule = kind(tests, options, deadline, on_result, on_begin)
-    schedule.proofs = proofs
-    schedule.on_end = on_end
-    return carry_out(schedule)
+    return carry_out(InlineSchedule(run) if inline else ThreadedSchedule(run))
 
 
 def carry_out(schedule: Schedule) -> tuple[list[TestResult], bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -17,6 +17,29 @@ from ..units import Delivery, Place
 
 OnResult = Callable[[TestResult], None]
 OnBegin = Callable[[str], None]
+
+
+def _tell_nobody(what: TestResult | str) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to run until when, and who is told of it."""
+
+    tests: Sequence[SmokeTest]
+    options: Options
+    deadline: float
+    """On the monotonic clock; at it, what runs is cut off and what has not started is not."""
+    on_result: OnResult = _tell_nobody
+    """Called on the thread of the run as tests end. It may raise :class:`Stopped`, once."""
+    on_begin: OnBegin = _tell_nobody
+    """Called with the id of each test, on the thread that begins it."""
+    on_end: OnResult = _tell_nobody
+    """Called with the result of a test on the thread that ran it, where that is another one of
+    this process, before it begins the next; ``on_result`` follows when its turn comes."""
+    proofs: isolation.Proofs | None = None
+    """Learns of each transaction, where they are to be verified."""
 
 
 class Stopped(Exception):
@@ -38,29 +61,20 @@ class Stopped(Exception):
 class Schedule:
     """The results of one run, and the ways in which it can end early."""
 
-    def __init__(
-        self,
-        tests: Sequence[SmokeTest],
-        options: Options,
-        deadline: float,
-        on_result: OnResult,
-        on_begin: OnBegin,
-    ) -> None:
-        self.options = options
-        self.deadline = deadline
-        self._tests = tests
-        self._on_result = on_result
-        self._on_begin = on_begin
+    def __init__(self, run: Run) -> None:
+        self.options = run.options
+        self.deadline = run.deadline
+        self.proofs = run.proofs
+        self.on_end = run.on_end
+        self._tests = run.tests
+        self._on_result = run.on_result
+        self._on_begin = run.on_begin
         self._results: dict[Place, TestResult] = {}
         self._second_tries: dict[int, TestResult] = {}
         """Tests that lost a lock beside others, with the result of that time."""
         self._alone = False
         self._looks_again_at = monotonic() + stopping.INTERVAL
         self._stops_at = math.inf
-        self.proofs: isolation.Proofs | None = None
-        self.on_end: OnResult = lambda result: None
-        """Called with the result of a test on the thread that ran it, where that is another one,
-        before it begins the next; :meth:`keep` passes the result on when its turn comes."""
 
     def run(self) -> None:
         """Run all tests; raises ``Stopped`` where that ends early."""
@@ -94,7 +108,7 @@ class Schedule:
 
     def tell_nobody(self) -> None:
         """Pass on no further result."""
-        self._on_result = lambda result: None
+        self._on_result = _tell_nobody
 
     def begin(self, stretch: timeouts.Stretch) -> None:
         """Pass on that a test begins."""
@@ -111,6 +125,14 @@ class Schedule:
             return False
         self.keep(delivery.place, result)
         return True
+
+    def once_more(self) -> list[tuple[int, SmokeTest]]:
+        """The tests that lost a lock to another, each new; what they did was rolled back."""
+        return [
+            (number, type(test)(test._testMethodName))
+            for number, test in enumerate(self._tests)
+            if number in self._second_tries
+        ]
 
     def check_for_failfast(self, result: TestResult) -> None:
         """Raise ``Stopped`` if the run is to end at this result."""

@@ -11,30 +11,21 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from .. import isolation, stopping, timeouts
-from ..options import Options
 from ..recorder import Problem
 from ..results import Outcome, TestResult
-from ..testcases import SmokeTest
 from ..units import Delivery, Unit, divide, late_delivery
 from .pace import AWAY, BRIEF, MOST_AWAY, workers_for
-from .schedule import OnBegin, OnResult, Schedule, Stopped
+from .schedule import Run, Schedule, Stopped
 from .worker import Worker
 
 
 class ThreadedSchedule(Schedule):
     """Runs on workers: beside one another what may, then alone what must."""
 
-    def __init__(
-        self,
-        tests: Sequence[SmokeTest],
-        options: Options,
-        deadline: float,
-        on_result: OnResult,
-        on_begin: OnBegin,
-    ) -> None:
-        super().__init__(tests, options, deadline, on_result, on_begin)
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
         self.waiting: deque[Unit | None] = deque()
-        self.lender = isolation.new_lender(options.max_connections)
+        self.lender = isolation.new_lender(run.options.max_connections)
         self._workers: set[Worker] = set()
         self._most = 0
         """Tests at one time."""
@@ -52,18 +43,10 @@ class ThreadedSchedule(Schedule):
         try:
             self._run_units([unit for unit in units if not unit.serial], self.options.parallel)
             self._run_units([unit for unit in units if unit.serial], 1)
-            self._run_units(self._once_more(), 1)
+            self._run_units(divide(self.once_more()), 1)
         finally:
             self.waiting.clear()
             self.lender.close()
-
-    def _once_more(self) -> list[Unit]:
-        """The tests that lost a lock to another; what they did was rolled back."""
-        return divide(
-            (number, type(test)(test._testMethodName))
-            for number, test in enumerate(self._tests)
-            if number in self._second_tries
-        )
 
     def _run_units(self, units: list[Unit], most: int) -> None:
         self._alone = most == 1 or len(units) == 1
