@@ -13,7 +13,6 @@ query comes too late for a test that begins with ``with atomic():``.
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +21,6 @@ from django.db.utils import Error
 from ..exceptions import Refused
 from .adoption import Frame, Level
 from .announcing import AnnouncedConnection
-from .holding import HeldSocket
 from .verifying import VerifiableConnection
 
 _MARGIN = 0.25
@@ -39,8 +37,6 @@ class GuardedConnection(VerifiableConnection, AnnouncedConnection):
     """Their values at the begin."""
     _smoke_driver: Any
     """The driver's connection at the begin."""
-    _smoke_socket: HeldSocket | None = None
-    """The socket of the driver's connection, where it has one."""
 
     def undo(self, frame: Frame) -> None:
         """Roll back what happened in ``frame``, and forget what Django noted meanwhile."""
@@ -210,33 +206,6 @@ class GuardedConnection(VerifiableConnection, AnnouncedConnection):
         with suppress(self.Database.Error):
             self.sever()
         self._smoke_return(None)
-
-    @property
-    def _smoke_may_be_severed(self) -> bool:
-        """Whether there may be something of a test's to end, and nothing of the caller's.
-
-        What is the session's own may also be stuck in its begin or its rollback.
-        """
-        return not self._smoke_outer and (self._smoke_own or bool(self._smoke_levels))
-
-    def _smoke_hold(self, descriptor: int) -> None:
-        """Keep a hold of the socket of the connection that has just been made."""
-        self._smoke_forget()
-        self._smoke_socket = HeldSocket(descriptor)
-
-    def _smoke_forget(self) -> None:
-        held, self._smoke_socket = self._smoke_socket, None
-        if held is not None:
-            held.close()
-
-    def _smoke_with_patience(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return ``parameters`` for a server: connecting ends soon after the test's limit.
-
-        What the site has set itself stands.
-        """
-        if not self._smoke_own:
-            return parameters
-        return {"connect_timeout": max(2, math.ceil(self._smoke_remaining())), **parameters}
 
     def sever(self) -> None:
         """End at the server what this connection does; called from another thread."""

@@ -11,14 +11,12 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from sqlparse import split
 
 from ..exceptions import Refused
-from . import drivers
-from .guard import GuardedConnection
+from .server import ServerGuard
 from .statements import may_be_several
 
 _numbers = itertools.count(1)
@@ -62,13 +60,11 @@ def tables_without_transactions(cursor: Any) -> dict[str, str]:
     return {name.lower(): engine for name, engine in cursor.fetchall()}
 
 
-class MySQLGuard(GuardedConnection):
+class MySQLGuard(ServerGuard):
     """Begin, limits and the lock against commits go to the server in one round trip."""
 
     _smoke_xa: str
     _smoke_thread_id: int
-    _smoke_autocommit: bool
-    """Whether the connection was in autocommit mode before."""
     _smoke_in_force: dict[str, float]
     """The limits that the session has; they go with the connection from test to test."""
 
@@ -77,20 +73,17 @@ class MySQLGuard(GuardedConnection):
         driver = super().get_new_connection(conn_params)
         self._smoke_in_force = {}  # the session has no limits yet
         self._smoke_thread_id = driver.thread_id()
-        self._smoke_hold(_descriptor(driver))
         return driver
 
-    def get_connection_params(self) -> dict[str, Any]:
-        """Return Django's own; nobody waits for a server that does not answer for ever."""
-        return self._smoke_with_patience(super().get_connection_params())
+    def _smoke_descriptor(self, driver: Any) -> int:
+        # PyMySQL has no method for it.
+        return super()._smoke_descriptor(driver if hasattr(driver, "fileno") else driver._sock)
 
-    def _smoke_begin(self) -> None:
+    def _smoke_send_begin(self) -> None:
         self._smoke_xa = f"'smoketest-{os.getpid()}-{next(_numbers)}'"
         self._smoke_thread_id = self.connection.thread_id()
         mode = ["SET TRANSACTION READ ONLY"] if self._smoke_read_only else []
         self._smoke_send(*self._smoke_limits(), *mode, f"XA START {self._smoke_xa}")
-        self._smoke_autocommit, self.autocommit = self.autocommit, False
-        drivers.guard(self.connection, self)
 
     def _smoke_limits(self) -> list[str]:
         # A connection of the caller's keeps its session variables; one of the
@@ -111,20 +104,18 @@ class MySQLGuard(GuardedConnection):
         self._smoke_in_force.update(limits)
         return ["SET " + ", ".join(f"{name} = {value}" for name, value in limits.items())]
 
-    def _smoke_rollback(self) -> None:
+    def _smoke_send_rollback(self) -> None:
         xa = self._smoke_xa
-        drivers.release(self.connection)
         try:
             warnings = self._smoke_send(f"XA END {xa}", f"XA ROLLBACK {xa}")
         except self.Database.Error:
             # After a deadlock the server has marked it for rollback already, and
             # says so at XA END; the rollback itself is still to be sent.
-            warnings = self._smoke_send_rollback(f"XA ROLLBACK {xa}")
-        self.autocommit = self._smoke_autocommit
+            warnings = self._smoke_send_or_blame(f"XA ROLLBACK {xa}")
         if warnings:
             self._smoke_look_at_warnings()
 
-    def _smoke_send_rollback(self, statement: str) -> int:
+    def _smoke_send_or_blame(self, statement: str) -> int:
         try:
             return self._smoke_send(statement)
         except self.Database.Error as error:
@@ -144,12 +135,6 @@ class MySQLGuard(GuardedConnection):
                 "The server says that it could not undo that. Remove by hand what was written; "
                 "then convert the table (ALTER TABLE … ENGINE=InnoDB), or keep tests away from it."
             )
-
-    def _smoke_rest(self) -> None:
-        drivers.rest(self.connection)
-
-    def _smoke_wake(self) -> None:
-        drivers.release(self.connection)
 
     def _smoke_mark(self) -> Mapping[str, str]:
         return {
@@ -218,31 +203,15 @@ class MySQLGuard(GuardedConnection):
                 cursor.execute(statement)
             return _warning_count(driver, cursor)
 
-    def sever(self) -> None:
-        """Kill the connection at the server, over a connection of its own, and break it."""
-        driver, held = self.connection, self._smoke_socket
-        if driver is None or not self._smoke_may_be_severed:
-            return
-        with suppress(self.Database.Error):  # nobody answers, or takes a connection more
-            self._smoke_kill()
-        if held is not None:
-            held.shut()
-
-    def _smoke_kill(self) -> None:
+    def _smoke_cut_off(self, driver: Any) -> None:
+        """Kill the session, over a connection of its own."""
         thread_id = self._smoke_thread_id
-        killer = self.Database.connect(**{**super().get_connection_params(), **_BRIEFLY})
+        killer = self.Database.connect(**{**self._smoke_site_parameters(), **_BRIEFLY})
         try:
             with killer.cursor() as cursor:
                 cursor.execute(f"KILL CONNECTION {thread_id}")
         finally:
             killer.close()
-
-
-def _descriptor(driver: Any) -> int:
-    """Return the descriptor of the socket of ``driver``; PyMySQL has no method for it."""
-    socket = driver if hasattr(driver, "fileno") else driver._sock
-    descriptor: int = socket.fileno()
-    return descriptor
 
 
 def _send_at_once(driver: Any, statements: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
@@ -11,7 +10,7 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from ..exceptions import Refused
 from . import drivers
 from .cancelling import Cancellation
-from .guard import GuardedConnection
+from .server import ServerGuard
 from .statements import split_postgresql
 
 if is_psycopg3:
@@ -42,7 +41,7 @@ _CANCELS_SAFELY = is_psycopg3 and capabilities.has_cancel_safe()
 """Whether the driver keeps to such a limit, and to no lock meanwhile."""
 
 
-class PostgreSQLGuard(GuardedConnection):
+class PostgreSQLGuard(ServerGuard):
     """Begin, limits and the lock against commits go to the server in one round trip."""
 
     _smoke_split = staticmethod(split_postgresql)
@@ -51,8 +50,6 @@ class PostgreSQLGuard(GuardedConnection):
     """How to cancel, where the driver's own way could stop the whole process."""
     _smoke_driver_before: dict[str, Any]
     """Attributes of the driver's connection, to put back."""
-    _smoke_autocommit: bool
-    """Whether Django's connection was in autocommit mode before."""
 
     @property
     def pool(self) -> Any:
@@ -62,19 +59,13 @@ class PostgreSQLGuard(GuardedConnection):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a connection, of which :meth:`sever` has what it needs."""
         driver = super().get_new_connection(conn_params)
-        self._smoke_hold(driver.fileno())
         if not _CANCELS_SAFELY:
             self._smoke_cancellation = Cancellation(driver)
         return driver
 
-    def get_connection_params(self) -> dict[str, Any]:
-        """Return Django's own; nobody waits for a server that does not answer for ever."""
-        parameters: dict[str, Any] = super().get_connection_params()
-        return self._smoke_with_patience(parameters)
-
     # -- begin and end
 
-    def _smoke_begin(self) -> None:
+    def _smoke_send_begin(self) -> None:
         options = self.settings_dict["OPTIONS"]
         level = self.isolation_level.name if "isolation_level" in options else ""  # type: ignore[attr-defined]
         mode = f" ISOLATION LEVEL {level.replace('_', ' ')}" if level else ""
@@ -83,8 +74,6 @@ class PostgreSQLGuard(GuardedConnection):
         # with each cursor sends a statement, and the driver would begin by itself.
         self._smoke_guard_driver()
         self._smoke_execute(begin)
-        drivers.guard(self.connection, self)
-        self._smoke_autocommit, self.autocommit = self.autocommit, False
 
     def _smoke_guard_driver(self) -> None:
         """Set up the driver for a transaction that it has not begun itself.
@@ -135,9 +124,8 @@ class PostgreSQLGuard(GuardedConnection):
         if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
             raise errors.error_from_result(result)
 
-    def _smoke_rollback(self) -> None:
+    def _smoke_send_rollback(self) -> None:
         driver = self.connection
-        drivers.release(driver)
         if self._smoke_changed and self._smoke_own:
             # Behind a pooler the session is the site's as well: in the same breath, so
             # that it is the same session, let go of the locks that a rollback keeps.
@@ -148,7 +136,6 @@ class PostgreSQLGuard(GuardedConnection):
             self._smoke_execute("ROLLBACK")
         for name, value in self._smoke_driver_before.items():
             setattr(driver, name, value)
-        self.autocommit = self._smoke_autocommit
 
     def _smoke_refuse_if_stuck(self) -> None:
         if is_psycopg3 and self.connection is not None and self.connection.lock.locked():
@@ -158,12 +145,6 @@ class PostgreSQLGuard(GuardedConnection):
                 "connection had to be closed. The server rolls back what it did. Read to the "
                 "end, or leave the block, before the test is over."
             )
-
-    def _smoke_rest(self) -> None:
-        drivers.rest(self.connection)
-
-    def _smoke_wake(self) -> None:
-        drivers.release(self.connection)
 
     # -- what can be verified
 
@@ -195,19 +176,12 @@ class PostgreSQLGuard(GuardedConnection):
         self._smoke_cancellation = None
         super()._smoke_forget()
 
-    def sever(self) -> None:
-        """Cancel the running statement, then cut the connection; the server rolls back."""
-        driver, held = self.connection, self._smoke_socket
+    def _smoke_cut_off(self, driver: Any) -> None:
         cancellation = self._smoke_cancellation
-        if driver is None or not self._smoke_may_be_severed:
-            return
         if cancellation is not None:
             cancellation.send(_CANCEL_TIMEOUT)
         elif _CANCELS_SAFELY:
-            with suppress(self.Database.Error):
-                driver.cancel_safe(timeout=_CANCEL_TIMEOUT)
-        if held is not None:
-            held.shut()
+            driver.cancel_safe(timeout=_CANCEL_TIMEOUT)
 
 
 def _code(error: Exception) -> str | None:
