@@ -127,8 +127,7 @@ class SQLiteGuard(GuardedConnection):
         driver = self.connection
         if driver is None or not self._smoke_levels or self._smoke_outer:
             return
-        self._smoke_severed_by = get_ident()
-        alternating.keep_out(driver, but=get_ident())
+        self._smoke_leave_to(get_ident(), driver)
         self._smoke_interrupt()
         with self._smoke_ending, alternating.turn(driver):
             if self._smoke_evidence is not None:
@@ -139,8 +138,12 @@ class SQLiteGuard(GuardedConnection):
             driver.execute("PRAGMA query_only = 1")
             if driver.in_transaction:
                 driver.execute("ROLLBACK")
-            self._smoke_severed_by = alternating.NOBODY
-            alternating.keep_out(driver, but=alternating.NOBODY)
+            self._smoke_leave_to(alternating.NOBODY, driver)
+
+    def _smoke_leave_to(self, thread: int, driver: sqlite3.Connection) -> None:
+        """Let no thread do anything with ``driver`` from now on but the one of this ident."""
+        self._smoke_severed_by = thread
+        alternating.keep_out(driver, but=thread)
 
     def _smoke_interrupt(self) -> None:
         self.connection.interrupt()
