@@ -137,10 +137,11 @@ def test_test_that_unwinds_while_it_is_cut_off_left_nothing(
 ) -> None:
     cutting, undone, closed = threading.Event(), threading.Event(), threading.Event()
 
-    def let_it_unwind(self: SQLiteGuard) -> None:
+    def let_it_unwind(self: SQLiteGuard, driver: Any) -> None:
         cutting.set()
         undone.wait(10)
         closed.wait(0.2)  # it must not be closed before it is cut off, however long that takes
+        really_interrupt(self, driver)  # which the test may have closed meanwhile
 
     def test_unwinds(self: SmokeTest) -> None:
         Item.objects.create(name="smoke")
@@ -157,7 +158,7 @@ def test_test_that_unwinds_while_it_is_cut_off_left_nothing(
         really_close(self)
         closed.set()
 
-    really_close = Session.close
+    really_close, really_interrupt = Session.close, SQLiteGuard._smoke_interrupt
     monkeypatch.setattr(SQLiteGuard, "_smoke_interrupt", let_it_unwind)
     monkeypatch.setattr(SQLiteGuard, "undo", undo, raising=False)
     monkeypatch.setattr(Session, "close", close)

@@ -128,7 +128,7 @@ class SQLiteGuard(GuardedConnection):
         if driver is None or not self._smoke_levels or self._smoke_outer:
             return
         self._smoke_leave_to(get_ident(), driver)
-        self._smoke_interrupt()
+        self._smoke_interrupt(driver)
         with self._smoke_ending, alternating.turn(driver):
             if self._smoke_evidence is not None:
                 marks, ended = self._smoke_evidence
@@ -145,8 +145,8 @@ class SQLiteGuard(GuardedConnection):
         self._smoke_severed_by = thread
         alternating.keep_out(driver, but=thread)
 
-    def _smoke_interrupt(self) -> None:
-        self.connection.interrupt()
+    def _smoke_interrupt(self, driver: sqlite3.Connection) -> None:
+        driver.interrupt()
 
     def end_from_outside(self) -> None:
         """Sever it, and leave it to its thread, in whose hands to close it would be a crash."""
