@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +19,9 @@ HOSTILE = (
     "smoketest_run_success 1\n```\n</pre></details>]]>"
 )
 """What a message, a traceback, a name or a URL might have in it."""
+
+READABLE = HOSTILE.replace("\ud800", "\\ud800")
+"""What JSON has of it, so that every reader can read it."""
 
 
 def result(name: str, outcome: Outcome = Outcome.PASSED, **values: Any) -> TestResult:
@@ -99,6 +104,12 @@ SPARED = merge(
     started_at=STARTED,
 )
 """A fleet that passes, for enough nodes do."""
+
+
+def in_json(results: Iterable[TestResult]) -> tuple[TestResult, ...]:
+    """``results`` as somebody has them who read them from JSON."""
+    whole = json.dumps([one.to_dict() for one in results]).replace(r"\ud800", r"\\ud800")
+    return tuple(map(TestResult.from_dict, json.loads(whole)))
 
 
 def rendered(name: str, subject: Report = EVERYTHING, accept: str = "") -> str:

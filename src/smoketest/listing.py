@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
+from smoketest import schema
 from smoketest.escaping import one_line
 from smoketest.options import ROLES
 from smoketest.selection import Candidate
@@ -36,4 +36,4 @@ def as_json(candidates: Sequence[Candidate]) -> str:
     limited = {one.id: _limited(one) for one in candidates if _limited(one)}
     tests = [one.id for one in candidates]
     listed = {"tests": tests, "cannot_be_loaded": broken, "runs_on": limited}
-    return json.dumps(listed) + "\n"
+    return schema.dumps(listed) + "\n"

@@ -1,10 +1,30 @@
-"""The keys of a run in JSON: those of django-smoketest 1.x first, then what 2.0 knows besides."""
+"""A run in JSON: the keys of django-smoketest 1.x first, then what 2.0 knows besides."""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from smoketest.results import Detail, Report
+
+_ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|(?P<lone>ud[89a-f]..)|.)")
+"""An escape in JSON; a pair of surrogates is one, and stands for one character."""
+
+
+def dumps(value: Any) -> str:
+    r"""Return ``value`` as JSON, in ASCII.
+
+    A lone surrogate, as Python has it for a byte that is no UTF-8, becomes the six characters
+    ``\ud800``. Its escape would be grammatical, but jq and others refuse the whole document for
+    it (https://www.rfc-editor.org/rfc/rfc8259#section-8.2).
+    """
+    text = json.dumps(value)
+    return _ESCAPE.sub(_spelt_out, text) if "\\ud" in text else text
+
+
+def _spelt_out(escape: re.Match[str]) -> str:
+    return f"\\\\{escape['lone']}" if escape["lone"] else escape[0]
 
 
 def run(report: Report) -> dict[str, Any]:

@@ -5,9 +5,9 @@ https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
+from smoketest import schema
 from smoketest.results import Detail, Report, TestResult
 from smoketest.wording import explanation, headline, notes, provenance, remarks, runbook
 
@@ -31,7 +31,7 @@ class HealthRenderer:
 
     def render(self, report: Report) -> str:
         """Return one JSON object and a newline; what is not known is left out."""
-        return json.dumps(_known(_root(report))) + "\n"
+        return schema.dumps(_known(_root(report))) + "\n"
 
 
 def _root(report: Report) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
 from smoketest import schema
@@ -17,15 +16,12 @@ class JSONRenderer:
     charset: ClassVar[str] = "utf-8"
 
     def render(self, report: Report) -> str:
-        """Return one JSON object and a newline.
-
-        All but ASCII is escaped, so a lone surrogate in a message is no obstacle.
-        """
-        return json.dumps(schema.run(report) | _results(report)) + "\n"
+        """Return one JSON object and a newline."""
+        return schema.dumps(schema.run(report) | _results(report)) + "\n"
 
     def render_refusal(self, message: str) -> str:
         """Return an object with the keys ``status`` and ``error``."""
-        return json.dumps(schema.refusal(message)) + "\n"
+        return schema.dumps(schema.refusal(message)) + "\n"
 
 
 def _results(report: Report) -> dict[str, Any]:

@@ -5,7 +5,6 @@ https://github.com/ndjson/ndjson-spec
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
 from smoketest import schema
@@ -67,4 +66,4 @@ class NDJSONRenderer(_Renderer):
 
 
 def _line(values: dict[str, Any]) -> str:
-    return json.dumps(values) + "\n"
+    return schema.dumps(values) + "\n"
