@@ -123,13 +123,13 @@ class Project:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     @contextmanager
-    def served_by(self, server: str) -> Iterator[Served]:
-        """Serve it with one of :data:`SERVERS` until the block ends."""
+    def served_by(self, server: str, *options: str) -> Iterator[Served]:
+        """Serve it with one of :data:`SERVERS`, and further ``options``, until the block ends."""
         port = free_port()
         log = self.folder / f"{server}.log"
         with log.open("w") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", *SERVERS[server].format(port=port).split()],
+                [sys.executable, "-m", *SERVERS[server].format(port=port).split(), *options],
                 env=self.environment(),
                 cwd=self.folder,
                 stdout=file,

@@ -105,6 +105,25 @@ def test_a_worker_that_is_killed_leaves_nothing(
         outside("INSERT INTO testapp_item (name) VALUES ('new')")  # no lock is left
 
 
+@pytest.mark.parametrize("server", ["gunicorn", "gunicorn-sync"])
+def test_a_worker_at_its_last_request_has_not_been_told_to_stop(
+    server: str, project: Project
+) -> None:
+    project.smoke("""
+        import math, signal
+        from smoketest import SmokeTest, stopping
+
+        class T(SmokeTest):
+            def test_may_go_on(self):
+                worker = signal.getsignal(signal.SIGTERM).__self__
+                self.assertIs(worker.alive, False)
+                self.assertEqual(stopping.seconds_left(), math.inf)
+    """)
+    with project.served_by(server, "--max-requests", "1") as served:
+        status, report = served.get("/smoketest/")
+    assert (status, report.splitlines()[0]) == (200, "PASS"), report
+
+
 def test_a_process_without_a_server_is_not_told_to_stop() -> None:
     assert stopping.seconds_left() == float("inf")
 
@@ -114,13 +133,15 @@ def test_a_process_without_a_server_is_not_told_to_stop() -> None:
     [
         ({"alive": True}, float("inf")),
         ({"alive": False}, stopping.GRACE),
+        ({"alive": False, "nr": 999, "max_requests": 1000}, stopping.GRACE),
+        ({"alive": False, "nr": 1000, "max_requests": 1000}, float("inf")),
         ({"should_exit": False}, float("inf")),
         ({"should_exit": True}, stopping.GRACE),
         ({}, float("inf")),
     ],
 )
 def test_the_object_of_the_handler_knows(
-    monkeypatch: pytest.MonkeyPatch, remembers: dict[str, bool], seconds: float
+    monkeypatch: pytest.MonkeyPatch, remembers: dict[str, int], seconds: float
 ) -> None:
     owner = SimpleNamespace(**remembers)
     handler = SimpleNamespace(__self__=owner)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
+from typing import Any
 
 INTERVAL = 0.25
 """Seconds between two looks."""
@@ -24,6 +25,17 @@ def seconds_left() -> float:
     if not threading.main_thread().is_alive():
         return 0.0  # Python is at its end, and waits for the thread of this request
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    if getattr(server, "alive", True) is False or getattr(server, "should_exit", False) is True:
+    if getattr(server, "should_exit", False) is True or _is_ending(server):
         return GRACE
     return math.inf
+
+
+def _is_ending(worker: Any) -> bool:
+    """Whether gunicorn's ``worker`` was told to end, by somebody who waits for that.
+
+    One that ends after ``--max-requests`` is not alive from the beginning of the last of
+    them, but nobody waits: it has its whole time for that request.
+    """
+    if getattr(worker, "alive", True) is not False:
+        return False
+    return bool(getattr(worker, "nr", 0) < getattr(worker, "max_requests", math.inf))
