@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionDoesNotExist
 
 from smoketest.conf import settings
-from smoketest.isolation.mysql import tables_without_transactions
+from smoketest.isolation.engines import tables_without_transactions
 
 from .messages import MORE_THAN_POOL, NO_ROLLBACK, TABLES_WITHOUT_TRANSACTIONS, UNSUPPORTED_DATABASE
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlparse import split
-
 from ..exceptions import Refused
+from .engines import first_named, may_write, tables_without_transactions
 from .server import ServerGuard
-from .statements import may_be_several
 
 _numbers = itertools.count(1)
 _XAER_RMFAIL = 1399
@@ -32,32 +29,6 @@ _BRIEFLY = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2}
 """Seconds that telling the server to end a session may take."""
 _NOT_ALL_ROLLED_BACK = 1196
 """The warning of a rollback that left what was written to tables without transactions."""
-
-
-# In comments of the kind /*!40000 ... */ stands what is executed.
-_WRITES = re.compile(
-    r"""(?: \s | /\*(?!!).*?\*/ | /\*!\d* | --\s[^\n]*\n | \#[^\n]*\n | \( )*
-    (?: (?: set \s+ statement \b .*? \b for | analyze (?:\s+ format \s*=\s* \w+)?
-          | prepare \s+ \S+ \s+ from | execute \s+ immediate ) [\s'"]+ )?
-    (?: insert | update | delete | replace | load | with )\b""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
-_WORD = re.compile(r"[\w$]+")
-_TABLES_WITHOUT_TRANSACTIONS = """
-    SELECT t.table_name, t.engine
-    FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
-    WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'
-    AND COALESCE(e.transactions, 'NO') <> 'YES'
-"""
-
-
-def tables_without_transactions(cursor: Any) -> dict[str, str]:
-    """Return the names of such tables of the cursor's database, in lower case, with their engines.
-
-    A view of them is none of them.
-    """
-    cursor.execute(_TABLES_WITHOUT_TRANSACTIONS)
-    return {name.lower(): engine for name, engine in cursor.fetchall()}
 
 
 class MySQLGuard(ServerGuard):
@@ -164,18 +135,16 @@ class MySQLGuard(ServerGuard):
     def check_statement(self, sql: str) -> None:
         """Refuse also a write to a table that the server could not roll back."""
         super().check_statement(sql)
-        statements = split(sql) if may_be_several(sql) else [sql]
-        if not any(map(_WRITES.match, statements)):
+        if not may_write(sql):
             return
-        words = {word.lower() for word in _WORD.findall(sql)}
-        for table, engine in sorted(self._smoke_tables_without_transactions().items()):
-            if table in words:
-                raise Refused(
-                    f"{self._smoke_session.frame.subject} wrote to the table {table!r} of the "
-                    f"database {self.alias!r}, which is of the engine {engine}. That has no "
-                    "transactions, so nothing would undo it. Convert the table (ALTER TABLE … "
-                    "ENGINE=InnoDB), or only read from it here."
-                )
+        tables = self._smoke_tables_without_transactions()
+        if table := first_named(sql, tables):
+            raise Refused(
+                f"{self._smoke_session.frame.subject} wrote to the table {table!r} of the "
+                f"database {self.alias!r}, which is of the engine {tables[table]}. That has no "
+                "transactions, so nothing would undo it. Convert the table (ALTER TABLE … "
+                "ENGINE=InnoDB), or only read from it here."
+            )
 
     def _smoke_tables_without_transactions(self) -> dict[str, str]:
         """Return the names of such tables, with their engines; asked once a run."""

@@ -1,0 +1,53 @@
+"""Tables of MySQL and MariaDB whose engine has no transactions: no rollback reaches them.
+
+The server can say after a rollback that something stays, but not what. So a write to such
+a table is looked for before it is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from sqlparse import split
+
+from .statements import may_be_several
+
+# In comments of the kind /*!40000 ... */ stands what is executed.
+_WRITES = re.compile(
+    r"""(?: \s | /\*(?!!).*?\*/ | /\*!\d* | --\s[^\n]*\n | \#[^\n]*\n | \( )*
+    (?: (?: set \s+ statement \b .*? \b for | analyze (?:\s+ format \s*=\s* \w+)?
+          | prepare \s+ \S+ \s+ from | execute \s+ immediate ) [\s'"]+ )?
+    (?: insert | update | delete | replace | load | with )\b""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+_WORD = re.compile(r"[\w$]+")
+_TABLES_WITHOUT_TRANSACTIONS = """
+    SELECT t.table_name, t.engine
+    FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
+    WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'
+    AND COALESCE(e.transactions, 'NO') <> 'YES'
+"""
+
+
+def tables_without_transactions(cursor: Any) -> dict[str, str]:
+    """Return the names of such tables of the cursor's database, in lower case, with their engines.
+
+    A view of them is none of them.
+    """
+    cursor.execute(_TABLES_WITHOUT_TRANSACTIONS)
+    return {name.lower(): engine for name, engine in cursor.fetchall()}
+
+
+def may_write(sql: str) -> bool:
+    """Whether a statement in ``sql`` begins like one that writes to a table."""
+    statements = split(sql) if may_be_several(sql) else [sql]
+    return any(map(_WRITES.match, statements))
+
+
+def first_named(sql: str, tables: Collection[str]) -> str | None:
+    """Return the first of ``tables``, by the alphabet, whose name is a word of ``sql``."""
+    if not tables:
+        return None  # as nearly everywhere: no need to read a long INSERT
+    return min({word.lower() for word in _WORD.findall(sql)}.intersection(tables), default=None)
