@@ -13,6 +13,7 @@ through a database connection that the test opens by hand.
 from __future__ import annotations
 
 from .advising import advice
+from .callers import let_go, must_run_inline, new_lender
 from .contention import lost_a_lock
 from .examining import Findings, Told, examine, in_words
 from .lending import Lender
@@ -25,9 +26,6 @@ from .session import (
     Session,
     aliases,
     guarded_thread,
-    let_go,
-    must_run_inline,
-    new_lender,
     refuse_nested_run,
 )
 

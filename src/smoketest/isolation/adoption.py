@@ -92,6 +92,14 @@ def pristine() -> TransactionState:
 STATE_FIELDS = tuple(pristine())
 
 
+def _copied(state: Mapping[str, Any]) -> TransactionState:
+    """Return what ``state`` says of a transaction, with lists of its own."""
+    copy = {name: state[name] for name in STATE_FIELDS}
+    for name in ("savepoint_ids", "atomic_blocks", "run_on_commit"):
+        copy[name] = list(copy[name])
+    return copy
+
+
 def _own_settings(shared: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of what all threads of the process share, for a test may change it."""
     return {name: {**v} if isinstance(v, dict) else v for name, v in shared.items()}
@@ -207,17 +215,12 @@ class AdoptedConnection(BaseDatabaseWrapper):
 
     def transaction_state(self) -> TransactionState:
         """Return a copy of what Django knows about the transaction."""
-        state = {name: getattr(self, name) for name in STATE_FIELDS}
-        for name in ("savepoint_ids", "atomic_blocks", "run_on_commit"):
-            state[name] = list(state[name])
-        return state
+        return _copied(self.__dict__)
 
     def _smoke_start(self) -> TransactionState:
         if not self._smoke_outer:
             return pristine()
-        state = {name: self._smoke_before[name] for name in STATE_FIELDS}
-        for name in ("savepoint_ids", "atomic_blocks", "run_on_commit"):
-            state[name] = list(state[name])
+        state = _copied(self._smoke_before)
         state["atomic_blocks"].append(_marker())
         return state
 

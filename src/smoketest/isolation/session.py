@@ -9,7 +9,6 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any, Literal
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -315,45 +314,3 @@ def aliases(databases: Collection[str]) -> tuple[frozenset[str], frozenset[str]]
     """Return the aliases that ``databases`` names, and those of them that it marks ``:ro``."""
     read_only = frozenset(name.removesuffix(":ro") for name in databases if name.endswith(":ro"))
     return frozenset(databases) - {f"{name}:ro" for name in read_only} | read_only, read_only
-
-
-def usable_connections() -> list[BaseDatabaseWrapper]:
-    """This thread's connections, without those whose configuration is beyond use."""
-    wrappers = []
-    for alias in connections:
-        try:
-            wrappers.append(connections[alias])
-        except ImproperlyConfigured:
-            continue  # the test that uses it gets this error; the others need not
-    return wrappers
-
-
-def let_go() -> None:
-    """Close this thread's connections, without those in a transaction of the caller's.
-
-    What is wanted of one later opens it again.
-    """
-    for wrapper in usable_connections():
-        # Where the caller commits by hand there may be something that is not committed.
-        if wrapper.autocommit and not wrapper.in_atomic_block:
-            wrapper.close()
-
-
-def new_lender(most: int) -> Lender:
-    """Return the connections of a run: at most ``most`` to a database, and one to SQLite."""
-    wrappers = usable_connections()
-    single = [wrapper.alias for wrapper in wrappers if wrapper.vendor == "sqlite"]
-    return Lender(most, single, [wrapper.alias for wrapper in wrappers])
-
-
-def must_run_inline() -> bool:
-    """Whether tests can only see this thread's data on this very thread.
-
-    That is so inside the caller's transaction (a project's own ``TestCase``),
-    whose rows no other connection can see, and with SQLite in memory, where
-    another connection may be another, empty database.
-    """
-    return any(
-        wrapper.in_atomic_block or (wrapper.vendor == "sqlite" and wrapper.is_in_memory_db())  # type: ignore[attr-defined]
-        for wrapper in usable_connections()
-    )
