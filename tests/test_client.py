@@ -30,9 +30,16 @@ from django.http import (
 from django.template.response import TemplateResponse
 from django.test import RequestFactory, SimpleTestCase
 from django.test.signals import template_rendered
-from django.urls import path
+from django.urls import get_script_prefix, path, reverse, set_script_prefix
 
-from smoketest.client import SmokeAsyncClient, SmokeClient, default_host, site_host
+from smoketest.client import (
+    SmokeAsyncClient,
+    SmokeClient,
+    begin_thread,
+    default_host,
+    site_host,
+)
+from smoketest.exceptions import Refused
 from smoketest.isolation import rolled_back
 from tests.conftest import Outside
 from tests.testapp.models import Item
@@ -154,7 +161,9 @@ VIEWS: list[Any] = [
     *(forbidden, suspicious, leave, elsewhere, visit, stream, async_stream, file),
     *(who, async_count),
 ]
-urlpatterns = [path(f"{view.__name__.replace('_', '-')}/", view) for view in VIEWS]
+urlpatterns = [
+    path(f"{view.__name__.replace('_', '-')}/", view, name=view.__name__) for view in VIEWS
+]
 handler500 = server_error
 
 
@@ -530,8 +539,61 @@ def test_djangos_assertions_take_its_responses() -> None:
 
 
 def test_a_template_assertion_cannot_pass_for_want_of_a_record() -> None:
-    with pytest.raises(ValueError, match="assertTemplateNotUsed"):
+    with pytest.raises(Refused, match=r"response\.templates was used"):
         SimpleTestCase().assertTemplateNotUsed(get("/about/"), "a.html")
+
+
+@both
+def test_a_context_that_nobody_recorded_is_refused_in_words(get: Get) -> None:
+    context = get("/about/").context
+    for use in (
+        lambda: context["form"],
+        lambda: "form" in context,
+        lambda: context.get("form"),
+        lambda: bool(context),
+        lambda: list(context),
+    ):
+        with pytest.raises(Refused, match=r"response\.context was used.*assertContains"):
+            use()
+    assert repr(context) == "<response.context: not recorded>"
+
+
+# -- below a path of its host
+
+
+@pytest.fixture
+def mounted(settings: Any) -> Iterator[None]:
+    """The site is at /shop, as Django knows it on a thread of the runner."""
+    settings.FORCE_SCRIPT_NAME = "/shop"
+    before = get_script_prefix()
+    begin_thread(None)
+    yield
+    set_script_prefix(before)
+
+
+@both
+@pytest.mark.usefixtures("mounted")
+@pytest.mark.parametrize("url", ["/about/", "/shop/about/", "https://smoke.example/shop/about/"])
+def test_a_mounted_site_is_asked_with_and_without_its_mount(get: Get, url: str) -> None:
+    response = get(url)
+    assert response.status_code == 200
+    assert response.resolver_match.func is about
+    served = getattr(response, "wsgi_request", None) or response.asgi_request
+    assert served.path == "/shop/about/"
+
+
+@pytest.mark.usefixtures("mounted")
+def test_a_mounted_site_is_asked_for_what_reverse_and_redirects_say() -> None:
+    case = SimpleTestCase()
+    assert reverse("about") == "/shop/about/"
+    assert get(reverse("about")).status_code == 200
+    case.assertRedirects(get("/elsewhere/?to=/shop/about/"), reverse("about"))
+
+
+@pytest.mark.usefixtures("mounted")
+def test_a_path_that_only_begins_like_the_mount_is_as_it_was() -> None:
+    assert get("/shopping/").status_code == 404
+    assert get("/shopping/").wsgi_request.path == "/shop/shopping/"
 
 
 @pytest.mark.parametrize("url", ["/stream/", "/file/"])

@@ -15,7 +15,7 @@ import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -34,11 +34,24 @@ from django.test.client import (
     FakePayload,
     conditional_content_removal,
 )
-from django.urls import resolve
+from django.urls import resolve, set_script_prefix
 from django.utils.functional import SimpleLazyObject
+
+from .exceptions import Refused
 
 default_host: ContextVar[str | None] = ContextVar("smoketest_default_host", default=None)
 """The ``Host`` of requests that name none; ``None`` derives it from ``ALLOWED_HOSTS``."""
+
+
+def begin_thread(host: str | None) -> None:
+    """Let tests on this thread address the site as its requests do.
+
+    ``host`` is the ``default_host``; and ``reverse`` begins with ``FORCE_SCRIPT_NAME``, which
+    Django tells the thread alone that has loaded the settings.
+    """
+    default_host.set(host)
+    if settings.FORCE_SCRIPT_NAME is not None:
+        set_script_prefix(settings.FORCE_SCRIPT_NAME)
 
 
 def site_host() -> str:
@@ -200,6 +213,25 @@ async def _then_await_close(
 # -- clients
 
 
+class _NotRecorded:
+    """Takes the place of what Django's client records of templates; whoever asks it is told."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<{self._name}: not recorded>"
+
+    def _refuse(self, *args: object) -> NoReturn:
+        raise Refused(
+            f"{self._name} was used. Which templates are rendered, and with what, is only known "
+            "where Django's test runner has patched the template engine, which a live process "
+            "must not do. Assert on what the response contains, with assertContains."
+        )
+
+    __getattr__ = __getitem__ = __contains__ = __iter__ = __len__ = _refuse
+
+
 class _SiteClient:
     """What both clients have in common: how a request is addressed, what a response gets."""
 
@@ -217,20 +249,23 @@ class _SiteClient:
         parent: Any = super()
         return parent.generic(method, path, data, content_type, secure, **kwargs)
 
-    def _complete(self: Any, response: Any, served: HttpRequest, path: str, request: Any) -> Any:
+    def _complete(self: Any, response: Any, served: HttpRequest, request: Any) -> Any:
         """Raise the request's error, else give ``response`` what Django's client gives it.
 
-        ``templates`` is left away: nobody records them here, and with an empty list
+        Nobody records templates here, and with an empty list of them
         ``assertTemplateNotUsed`` would pass whatever was rendered.
         """
         self.exc_info = _last_error(served)
         self.check_exception(response)
         response.client = self
         response.request = request
-        response.context = None
+        response.context = _NotRecorded("response.context")
+        response.templates = _NotRecorded("response.templates")
         response.json = partial(self._parse_json, response)
         urlconf = getattr(served, "urlconf", None)
-        response.resolver_match = SimpleLazyObject(lambda: resolve(path, urlconf=urlconf))
+        response.resolver_match = SimpleLazyObject(
+            lambda: resolve(served.path_info, urlconf=urlconf)
+        )
         self.cookies.update(response.cookies)
         return response
 
@@ -244,8 +279,9 @@ class SmokeClient(_SiteClient, Client):  # type: ignore[misc] # generic() serves
       given as ever: ``headers={"host": "b.example"}``, ``HTTP_HOST`` or ``SERVER_NAME``.
     * With ``SECURE_SSL_REDIRECT`` each request is one over HTTPS. To see the redirect
       itself: ``self.client.get("/", **{"wsgi.url_scheme": "http"})``.
-    * ``response.context`` is ``None``, and there is no ``response.templates``: to record
-      them, Django replaces the rendering of templates in the whole process.
+    * A path may begin with ``FORCE_SCRIPT_NAME``, as ``reverse`` and redirects give it.
+    * ``response.context`` and ``response.templates`` are refused: to record them, Django
+      replaces the rendering of templates in the whole process.
     * The site's middleware is loaded once for the process, not for each client.
 
     A request runs in the caller's thread, and so in the test's transaction. An error in
@@ -269,14 +305,24 @@ class SmokeClient(_SiteClient, Client):  # type: ignore[misc] # generic() serves
             host = site_host()
             given.update(HTTP_HOST=host, SERVER_NAME=split_domain_port(host)[0] or host)
         environ: dict[str, Any] = super()._base_environ(**given)  # type: ignore[misc]
+        environ["PATH_INFO"] = _below_mount(environ["PATH_INFO"])
         return environ
 
     def request(self, **request: Any) -> Any:
         """Make the request that this environ describes; raises what its view raised."""
         response = self.handler(self._base_environ(**request))
-        return self._complete(
-            response, response.wsgi_request, request.get("PATH_INFO", "/"), request
-        )
+        return self._complete(response, response.wsgi_request, request)
+
+
+def _mount() -> str:
+    """Where the site is: ``FORCE_SCRIPT_NAME`` without a slash at its end, or nothing."""
+    return (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+
+
+def _below_mount(path: str) -> str:
+    """Return ``path`` as a WSGI server gives it to the site, whether it has the mount or not."""
+    mount = _mount()
+    return path.removeprefix(mount) if f"{path}/".startswith(f"{mount}/") else path
 
 
 class SmokeAsyncClient(_SiteClient, AsyncClient):  # type: ignore[misc] # as above
@@ -302,9 +348,10 @@ class SmokeAsyncClient(_SiteClient, AsyncClient):  # type: ignore[misc] # as abo
         host = hosts[-1] if hosts else site_host().encode("ascii")
         others = [(name, value) for name, value in scope["headers"] if name != b"host"]
         scope["headers"] = [(b"host", host), *others]
+        scope["path"] = _mount() + _below_mount(scope["path"])  # an ASGI server's has it
         return scope
 
     async def request(self, **request: Any) -> Any:
         """Make the request that this scope describes; raises what its view raised."""
         response = await self.handler(self._base_scope(**request))
-        return self._complete(response, response.asgi_request, request["path"], request)
+        return self._complete(response, response.asgi_request, request)

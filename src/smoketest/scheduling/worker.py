@@ -52,7 +52,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Run units; the connections are closed at the end."""
         work = self._work
-        client.default_host.set(work.options.host)
+        client.begin_thread(work.options.host)
         try:
             with isolation.guarded_thread(
                 work.limits(), work.deadline, work.lender, work.proofs
