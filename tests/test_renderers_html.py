@@ -19,7 +19,7 @@ import pytest
 import smoketest
 from smoketest.renderers.html import HTMLRenderer
 from smoketest.results import Detail, Outcome, Report
-from tests.reports import EVERYTHING, HOSTILE, NOTHING, rendered, report, result
+from tests.reports import EVERYTHING, HOSTILE, NOTHING, STARTED, rendered, report, result
 
 
 class Page(HTMLParser):
@@ -83,6 +83,16 @@ def test_the_page_has_no_inline_handler_or_style_and_loads_nothing() -> None:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
         assert "src" not in attributes
     assert all((link["href"] or "").startswith("data:image/svg+xml,") for link in page.all("link"))
+
+
+def test_times_and_addresses_are_as_the_standard_of_html_has_them() -> None:
+    """https://html.spec.whatwg.org/#times: a fraction of a second has up to three digits."""
+    begun = STARTED.replace(microsecond=123456)
+    run = report(result("test_a"), started_at=begun)
+    page = Page(rendered("html", replace(run, recent=(run.as_past(), run.as_past()))))
+    times = [time["datetime"] for time in page.all("time")]
+    assert times == ["2026-11-22T11:00:00.123+00:00"] * 3
+    assert not any(re.search(r"\s", link["href"] or " ") for link in page.all("link"))
 
 
 def test_the_policy_of_the_page_allows_its_own_style_and_script_and_nothing_else() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from smoketest.escaping import one_line
 from smoketest.past import Past, failing, new_releases
-from smoketest.wording import counted
+from smoketest.wording import counted, when
 
 _SIGNS = {"passed": "✓", "failed": "✕", "skipped": "?"}
 """Beside the colour: what stands in the strip for a run that passed, failed, could not tell."""
@@ -40,10 +39,10 @@ def said(recent: Sequence[Past]) -> str:
     series = failing(recent)
     if series is not None:
         least = "" if series.complete else "at least "
-        return f"Not passing since {least}{_at(series.since)}: {counted(series.runs, 'run')}."
+        return f"Not passing since {least}{when(series.since)}: {counted(series.runs, 'run')}."
     bad = [past for past in recent if not past.passed]
     if bad:
-        return f"It last did not pass at {_at(bad[-1].started_at)}."
+        return f"It last did not pass at {when(bad[-1].started_at)}."
     return f"{counted(len(recent), 'run')}, and all passed."
 
 
@@ -53,8 +52,8 @@ def _run(past: Past, is_new: bool) -> dict[str, Any]:
         "label": label,
         "sign": _SIGNS[label],
         "status": "could not tell" if label == "skipped" else past.status,
-        "started": past.started_at,
-        "at": _at(past.started_at),
+        "started": past.started_at.isoformat(timespec="milliseconds"),
+        "at": when(past.started_at),
         "tests": _tests(past),
         "took": f"{past.duration:.3f} s",
         "new_release": one_line(past.release) if is_new else "",
@@ -74,7 +73,3 @@ def _cells(past: Past) -> dict[str, str]:
 def _tests(past: Past) -> str:
     failed = f"{past.failed} of " if past.failed else ""
     return f"{failed}{counted(past.tests, 'test')}{' failed' if failed else ''}"
-
-
-def _at(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} {moment.tzname()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from smoketest.escaping import one_line, uncoloured, visible
 from smoketest.matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, Finding, Tally, names, tally
@@ -69,6 +70,11 @@ _APART = (
     ((VERDICT, Outcome.SKIPPED), "that could not tell"),
 )
 """What can be said of a node apart from its tests."""
+
+
+def when(moment: datetime) -> str:
+    """Return for example ``2026-11-22 11:00:00 UTC``."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} {moment.tzname()}"
 
 
 def ran(report: Report) -> str:

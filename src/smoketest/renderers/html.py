@@ -19,7 +19,7 @@ from smoketest.escaping import one_line
 from smoketest.results import Detail, Report
 from smoketest.rows import BLANK, Row, group, markup, percent, rows
 from smoketest.strip import strip
-from smoketest.wording import headline, remarks
+from smoketest.wording import headline, remarks, when
 
 SECTIONS = (
     ("failed", "Failed"),
@@ -116,8 +116,9 @@ def _findings(report: Report) -> dict[str, Any]:
     return {
         "headline": headline(report),
         "remarks": [*nodes.remarks(report), *remarks(report)],
-        "started": report.started_at,
-        "started_words": f"{report.started_at:%Y-%m-%d %H:%M:%S} {report.started_at.tzname()}",
+        # HTML knows a fraction of a second of up to three digits.
+        "started": report.started_at.isoformat(timespec="milliseconds"),
+        "started_words": when(report.started_at),
         "ago": _ago(report.duration + report.age),
         "duration": f"{report.duration:.3f} s",
         "deadline": report.deadline or "",
