@@ -26,9 +26,12 @@ _WORD = re.compile(r"[\w$]+")
 _TABLES_WITHOUT_TRANSACTIONS = """
     SELECT t.table_name, t.engine
     FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
-    WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'
-    AND COALESCE(e.transactions, 'NO') <> 'YES'
+    WHERE t.table_type = 'BASE TABLE' AND COALESCE(e.transactions, 'NO') <> 'YES' AND
 """
+_HERE = "t.table_schema = DATABASE()"
+_ANYWHERE = "t.table_schema NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')"
+# MariaDB only. It counts those that a procedure makes, too.
+_TEMPORARY_TABLES_MADE = r"SHOW SESSION STATUS LIKE 'Com\_create\_temporary\_table'"
 
 
 def tables_without_transactions(cursor: Any) -> dict[str, str]:
@@ -36,8 +39,20 @@ def tables_without_transactions(cursor: Any) -> dict[str, str]:
 
     A view of them is none of them.
     """
-    cursor.execute(_TABLES_WITHOUT_TRANSACTIONS)
+    cursor.execute(_TABLES_WITHOUT_TRANSACTIONS + _HERE)
     return {name.lower(): engine for name, engine in cursor.fetchall()}
+
+
+def can_only_be_temporary(cursor: Any) -> bool:
+    """Whether what no rollback reached goes with the cursor's session.
+
+    So it is if that has made temporary tables, and no other on the server could be meant.
+    """
+    cursor.execute(_TEMPORARY_TABLES_MADE)
+    if not any(int(count) for _, count in cursor.fetchall()):
+        return False
+    cursor.execute(_TABLES_WITHOUT_TRANSACTIONS + _ANYWHERE)
+    return not cursor.fetchall()
 
 
 def may_write(sql: str) -> bool:
