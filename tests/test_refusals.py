@@ -21,8 +21,17 @@ import time_machine
 from django.apps.registry import Apps
 from django.conf import settings
 from django.core.checks.registry import registry
+from django.core.signals import got_request_exception
 from django.db.models.options import Options
-from django.test import SimpleTestCase, modify_settings, override_settings
+from django.test import (
+    AsyncClient,
+    Client,
+    RequestFactory,
+    SimpleTestCase,
+    modify_settings,
+    override_settings,
+)
+from django.test.signals import template_rendered
 from django.test.utils import isolate_apps, override_system_checks
 from freezegun import freeze_time
 
@@ -240,6 +249,32 @@ def use_travel_with_async_with() -> None:
     time_machine.travel(0).__aenter__().send(None)
 
 
+class APIRequestFactory(RequestFactory):
+    """As that of Django REST framework stands between its client and Django's."""
+
+    def request(self, **kwargs: Any) -> Any:
+        return super().request(**kwargs)
+
+
+def use_client() -> None:
+    Client().get("/nobody/has/this/")
+
+
+async def _ask() -> None:
+    await AsyncClient().get("/nobody/has/this/")
+
+
+def use_async_client() -> None:
+    _ask().send(None)
+
+
+def use_derived_client() -> None:
+    class APIClient(APIRequestFactory, Client):
+        pass
+
+    APIClient().post("/nobody/has/this/", {"a": 1})
+
+
 USES = [use for name, use in list(globals().items()) if name.startswith("use_")]
 use = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__.removeprefix("use_"))
 
@@ -255,6 +290,7 @@ def state() -> tuple[Any, ...]:
         dict(PRICES),
         shop.name,
         registry.registered_checks,
+        [list(signal.receivers) for signal in (got_request_exception, template_rendered)],
         Options.default_apps,
         datetime.datetime,
         time.monotonic,
@@ -293,6 +329,20 @@ def test_the_message_says_what_where_why_and_what_to_do(
     assert f"{what}. " == f"{beginning}{TEST}. "
     assert "of the live process for every request that is served meanwhile" in why
     assert "the project's own test suite" in instead
+
+
+def test_the_message_names_the_client_and_what_to_use_instead() -> None:
+    with refused_inside(TEST), pytest.raises(Refused) as caught:
+        use_derived_client()
+    beginning = f"{__name__}.use_derived_client.<locals>.APIClient, a test client made by hand"
+    assert str(caught.value).startswith(f"{beginning}, was used in {TEST}. It connects signals")
+    assert "Use self.client or self.async_client" in str(caught.value)
+
+
+def test_a_client_asks_as_before_outside_of_a_smoke_test() -> None:
+    with refused_inside(TEST):
+        pass  # the hooks are in place
+    assert Client().get("/nobody/has/this/").status_code == 404
 
 
 def test_settings_and_mocks_work_as_before_outside_of_a_smoke_test() -> None:

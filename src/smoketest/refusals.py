@@ -4,7 +4,8 @@ Settings, modules and the clock belong to the process, not to the test: while
 ``override_settings``, ``unittest.mock.patch`` or freezegun's ``freeze_time`` is active,
 every request that the process serves sees the change. The block's end is no help:
 another thread that reads any setting at the wrong moment gets an ``AttributeError``,
-because Django empties the settings' cache before it swaps them.
+because Django empties the settings' cache before it swaps them. Django's own test client
+connects the process's signals, and takes errors of live requests for those of its own.
 
 The refusals are hooks around a handful of methods of Django and the standard library,
 and of the libraries that change the clock, as soon as somebody imports one. They are put
@@ -26,7 +27,7 @@ from unittest import mock
 
 from django.conf import LazySettings
 from django.db.backends.base.creation import BaseDatabaseCreation
-from django.test import utils
+from django.test import AsyncClient, Client, utils
 
 from .arrivals import Arrived, when_imported
 from .exceptions import Refused
@@ -65,6 +66,12 @@ _CLOCK = (
     "It would change the clock of the live process for every request that is served "
     "meanwhile. Pass the time to the code under test instead, or move the test into the "
     "project's own test suite."
+)
+_SIGNALS = (
+    "It connects signals of the live process for each request, and raises the errors of every "
+    "request that is served meanwhile as its own. Use self.client or self.async_client, or make "
+    "another with self.client_class(); force_login() and headers= stand in for what other "
+    "clients add."
 )
 _PROCESS = (
     "It would end the live process for everybody, and a run without a report, perhaps with the "
@@ -223,6 +230,11 @@ def _class_was_used(instance: Any) -> str:
     return f"{type(instance).__name__} was used"
 
 
+def _client_was_used(client: Any, **request: object) -> str:
+    cls = type(client)
+    return f"{cls.__module__}.{cls.__qualname__}, a test client made by hand, was used"
+
+
 def _patch_was_used(patcher: Any) -> str:
     return f"unittest.mock.patch of {patcher.attribute!r} was used"
 
@@ -268,6 +280,8 @@ _HOOKS: tuple[tuple[type, str, NameOfUse, str], ...] = (
     (BaseDatabaseCreation, "create_test_db", _test_database_was("created"), _DATABASES),
     (BaseDatabaseCreation, "clone_test_db", _test_database_was("cloned"), _DATABASES),
     (BaseDatabaseCreation, "destroy_test_db", _test_database_was("destroyed"), _DATABASES),
+    (Client, "request", _client_was_used, _SIGNALS),
+    (AsyncClient, "request", _client_was_used, _SIGNALS),
     (mock._patch, "__enter__", _patch_was_used, _OBJECTS),
     (mock._patch_dict, "_patch_dict", _patch_dict_was_used, _OBJECTS),
 )
