@@ -23,7 +23,7 @@ TESTS ?=
 # Most tests wait for a process or a server: more of them than processors.
 WORKERS ?= -n3 --dist=loadfile
 # Development mode, less the debug hooks of the memory allocators, which are for those who
-# write C, and take a third of all the time.
+# write C, and take a seventh of the processor's time.
 PYTEST := PYTHONDEVMODE=1 PYTHONMALLOC=default $(BIN)/python -m pytest $(WORKERS)
 # Hundreds of processes: none of them shall compile the package for itself, not even where
 # PYTHONDONTWRITEBYTECODE is set, as in many containers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from time import monotonic
 from typing import Any
 
@@ -14,7 +14,8 @@ from django.db import connections
 from smoketest import SmokeTest, scheduling
 from smoketest.options import Options
 from smoketest.results import Outcome, TestResult
-from tests.conftest import MakeApp, Outside
+from tests.conftest import Databases, MakeApp, Outside
+from tests.databases import execute
 from tests.escapes import TABLE, Escape
 from tests.escapes_page import PAGE, markdown
 from tests.testapp.models import Item, Part
@@ -22,6 +23,10 @@ from tests.testapp.models import Item, Part
 OPTIONS = Options(parallel=1, timeout=10, lock_timeout=1)
 ALIASES = ("default", "other")
 
+KEPT = (
+    "INSERT INTO testapp_item (name) VALUES ('kept')",
+    "INSERT INTO testapp_part (item_id, label) SELECT id, 'kept' FROM testapp_item",
+)
 ITEMS = "SELECT name FROM testapp_item ORDER BY name"
 PARTS = "SELECT label FROM testapp_part ORDER BY label"
 # Whatever else can be left: it is compared as it was before the test.
@@ -51,12 +56,6 @@ TRACES = {
         ),
         "XA RECOVER",
     ),
-}
-SESSIONS = {
-    "postgresql": "SELECT count(*) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    "mysql": "SELECT count(*) FROM information_schema.processlist"
-    " WHERE db = database() AND id <> connection_id()",
 }
 # What a session of the run's own could hand down from one test to the next.
 INHERITED = {
@@ -94,32 +93,33 @@ def run(*classes: type[SmokeTest]) -> list[TestResult]:
     return results
 
 
-def look(outside: Outside, entry: Escape, vendor: str) -> dict[str, Any]:
-    """What is committed, by query."""
+def look(databases: Databases, entry: Escape) -> dict[str, Any]:
+    """What is committed, by alias and query, seen by a new connection to each database."""
+    vendor = databases["default"].vendor
+    queries = [ITEMS, PARTS, *TRACES[vendor]]
+    if vendor in entry.trace:
+        queries.append(entry.trace[vendor])
     seen: dict[str, Any] = {}
     for alias in ALIASES:
-        for query in (ITEMS, PARTS, *TRACES[vendor]):
-            seen[f"{alias}: {query}"] = outside(query, alias)
-    if query := entry.trace.get(vendor, ""):
-        seen[query] = outside(query)
-    if vendor == "mysql" and outside("SHOW TABLES LIKE 'leftover'"):
-        seen["rows of a table of the test's own"] = outside("SELECT * FROM leftover")
+        with closing(databases[alias].connect()) as connection:
+            for query in queries:
+                seen[f"{alias}: {query}"] = execute(connection, query)
+            if vendor == "mysql" and execute(connection, "SHOW TABLES LIKE 'leftover'"):
+                seen[f"{alias}: leftover"] = execute(connection, "SELECT * FROM leftover")
     return seen
 
 
 @contextmanager
-def prepared(outside: Outside, entry: Escape, vendor: str) -> Iterator[None]:
-    for statement in (
-        "INSERT INTO testapp_item (name) VALUES ('kept')",
-        "INSERT INTO testapp_part (item_id, label) SELECT id, 'kept' FROM testapp_item",
-        *entry.before.get(vendor, ()),
-    ):
-        outside(statement)
+def prepared(databases: Databases, entry: Escape) -> Iterator[None]:
+    default = databases["default"]
+    with closing(default.connect()) as connection:
+        for statement in (*KEPT, *entry.before.get(default.vendor, ())):
+            execute(connection, statement)
     try:
         yield
     finally:
-        for statement in entry.after.get(vendor, ()):
-            outside(statement)
+        for statement in entry.after.get(default.vendor, ()):
+            default.execute(statement)
 
 
 @pytest.fixture
@@ -170,10 +170,11 @@ def test_escape_ends_as_the_table_says(
         request.getfixturevalue("moving")
     expected = entry.expected[vendor]
     escaping = type("Escaping", (SmokeTest,), {"test_escape": entry.body})
-    with prepared(outside, entry, vendor):
-        before = look(outside, entry, vendor)
+    databases = request.getfixturevalue(vendor)
+    with prepared(databases, entry):
+        before = look(databases, entry)
         result, following = run(escaping, Following)
-        after = look(outside, entry, vendor)
+        after = look(databases, entry)
     if expected.kind == "escapes":
         assert before != after
         assert expected.words in result.message
