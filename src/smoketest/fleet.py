@@ -123,16 +123,12 @@ def merge(
 
 def retried(report: Report, before: Report) -> Report:
     """Return ``report``, in which what had failed ``before`` says that it ran again."""
-    failed = {(one.node, one.id) for one in before.results if _is_bad(one)}
+    failed = {(one.node, one.id) for one in before.results if one.fails_run}
     results = tuple(
         replace(one, retried=True) if (one.node, one.id) in failed else one
         for one in report.results
     )
     return replace(report, results=results)
-
-
-def _is_bad(result: TestResult) -> bool:
-    return result.label in ("failed", "errored")
 
 
 def _named_apart(answers: Iterable[Answer]) -> Iterator[Answer]:

@@ -6,12 +6,10 @@ import logging
 
 from smoketest.escaping import one_line, visible
 from smoketest.matrix import Finding, findings
-from smoketest.results import Outcome, Report
+from smoketest.results import LABELS, Report
 from smoketest.wording import headline, where
 
 logger = logging.getLogger("smoketest")
-
-_LOGGED = frozenset({Outcome.FAILED, Outcome.ERRORED})
 
 
 def log_report(report: Report) -> None:
@@ -24,7 +22,7 @@ def log_report(report: Report) -> None:
     An optional test's failure is logged as well, under the word ``warned``. Nothing is
     left out, so the report has to be cleansed before.
     """
-    bad = [result for result in report.results if result.outcome in _LOGGED]
+    bad = [result for result in report.results if result.bad]
     for finding in findings(report, bad):
         _log_finding(finding, report)
     if report.interrupted:
@@ -40,8 +38,7 @@ def _summary(report: Report) -> str:
     if report.nodes:
         return headline(report)
     counts = report.counts
-    words = ("passed", "failed", "errored", "warned", "skipped")
-    return ", ".join(f"{getattr(counts, word)} {word}" for word in words)
+    return ", ".join(f"{getattr(counts, word)} {word}" for word in LABELS)
 
 
 def _log_finding(finding: Finding, report: Report) -> None:

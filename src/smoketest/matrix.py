@@ -114,7 +114,7 @@ def tally(report: Report) -> Tally:
     for result in report.results:
         if result.id not in NOT_TESTS:
             worst[result.id] = min(worst.get(result.id, "skipped"), result.label, key=_WORST.index)
-            if result.label in _WORST[:2]:
+            if result.fails_run:
                 hit.add(result.node)
     return Tally(**Counter(worst.values()), hit=len(hit))
 

@@ -72,7 +72,7 @@ class Progress:
 
     def on_result(self, result: TestResult) -> None:
         """Take note of a test that ended."""
-        self.on_end(result.id, bad=result.label in ("failed", "errored"))
+        self.on_end(result.id, bad=result.fails_run)
 
     def on_end(self, id: str, *, bad: bool) -> None:
         """Take note that a test, or the answer of a node, is there."""

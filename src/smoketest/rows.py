@@ -24,8 +24,7 @@ from smoketest.tracebacks import own_frames
 from smoketest.wording import counted, notes, runbook
 
 COMMAND = "python manage.py smoketest"
-LABELS = ("failed", "errored", "warned", "skipped", "passed")
-"""Of results, worst first."""
+_WORST_FIRST = ("failed", "errored", "warned", "skipped", "passed")
 
 FOLDING = ("failed", "errored", "warned")
 """Labels of rows that can be folded, for there is much to say; a warning is folded at first."""
@@ -104,7 +103,7 @@ def _together(report: Report) -> Iterable[Sequence[TestResult]]:
     together: dict[tuple[str, str], list[TestResult]] = {}
     for result in report.results:
         together.setdefault((result.id, result.label), []).append(result)
-    return sorted(together.values(), key=lambda found: LABELS.index(found[0].label))
+    return sorted(together.values(), key=lambda found: _WORST_FIRST.index(found[0].label))
 
 
 def percent(part: float, whole: float) -> str:

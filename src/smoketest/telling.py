@@ -9,7 +9,6 @@ from smoketest.delivery import Delivery
 from smoketest.escaping import one_line, visible
 from smoketest.fleet import Answer, Expectation, Judged
 from smoketest.progress import LiveLine
-from smoketest.results import Outcome, TestResult
 from smoketest.terminal import Style, result_lines
 from smoketest.wording import headline
 
@@ -42,7 +41,7 @@ def node_lines(answer: Answer, judged: Judged, style: Style, *, whole: bool) -> 
     for result in judged.results:
         if result.id == fleet.ANSWER:
             yield f"    {visible(result.message)}"
-        elif whole or _is_bad(result):
+        elif whole or result.bad:
             yield from (f"    {line}" for line in result_lines(result, style))
 
 
@@ -55,7 +54,3 @@ def _verdict(answer: Answer, judged: Judged, style: Style) -> str:
     facts += [f"release {one_line(report.release)}"] if report.release else []
     facts += [f"{report.duration:.1f} s"] if report.duration else []
     return f"{word} ({', '.join(facts)})"
-
-
-def _is_bad(result: TestResult) -> bool:
-    return result.outcome in (Outcome.FAILED, Outcome.ERRORED)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from smoketest.escaping import one_line, visible
 from smoketest.matrix import NOT_TESTS, VERIFY, Finding, drawn, findings, tally
-from smoketest.results import Outcome, Report, TestResult
+from smoketest.results import LABELS, Outcome, Report, TestResult
 from smoketest.selection import label_for
 from smoketest.tracebacks import short
 from smoketest.wording import headline, provenance, ran, remarks, where, which
@@ -58,7 +58,7 @@ def report_lines(
     yield paint(f"{report.status}: {headline(report)}")
     if verbosity < 1:
         return
-    bad = [one for label in _BAD for one in report.labelled(label)]
+    bad = report.labelled("failed", "errored", "warned")
     for finding in findings(report, bad):
         yield from _problem(finding, report, style, whole=verbosity >= 3)
     yield from _asides(report, style)
@@ -76,13 +76,10 @@ def report_lines(
     yield from _again(report, program, option)
 
 
-_BAD = ("failed", "errored", "warned")
-
-
 def _asides(report: Report, style: Style) -> Iterator[str]:
     """Yield what was skipped, and what passed at its second attempt only."""
     skipped = findings(report, report.labelled("skipped"))
-    retried = findings(report, [one for one in report.labelled("passed") if one.retried])
+    retried = findings(report, report.recovered)
     if skipped or retried:
         yield ""
     yield from (style.WARNING(_skip(finding, report)) for finding in skipped)
@@ -116,7 +113,7 @@ def _is_test(result: TestResult) -> bool:
 
 def _again(report: Report, program: str, option: str) -> Iterator[str]:
     """Yield the command line that runs just what failed; a shell takes it as it stands."""
-    failed = [*report.labelled("failed"), *report.labelled("errored")]
+    failed = report.labelled("failed", "errored")
     ids = dict.fromkeys(one.id for one in failed if _is_test(one))
     if not ids:
         return
@@ -143,7 +140,7 @@ def result_line(result: TestResult, style: Style) -> str:
 def result_lines(result: TestResult, style: Style) -> Iterator[str]:
     """Yield :func:`result_line`, and below it why ``result`` is no pass."""
     yield result_line(result, style)
-    if result.outcome in (Outcome.FAILED, Outcome.ERRORED):
+    if result.bad:
         yield from _indented(visible(result.message))
 
 
@@ -202,7 +199,6 @@ def _indented(text: str) -> Iterator[str]:
 
 def _counts(report: Report) -> str:
     counts = tally(report) if report.nodes else report.counts
-    words = ("passed", "failed", "errored", "warned", "skipped")
-    parts = [f"{number} {word}" for word in words if (number := getattr(counts, word))]
+    parts = [f"{number} {word}" for word in LABELS if (number := getattr(counts, word))]
     listed = f": {', '.join(parts)}" if parts else ""
     return f"{ran(report)}{listed}."

@@ -88,9 +88,9 @@ class Waiting:
         """
         if report.passed:
             return ()
-        if any(result.id.startswith(VERIFY) and _is_bad(result) for result in report.results):
+        if any(result.id.startswith(VERIFY) and result.fails_run for result in report.results):
             return ()
-        failed = [label_for(result.id) for result in report.results if _is_bad(result)]
+        failed = [label_for(result.id) for result in report.results if result.fails_run]
         return tuple(dict.fromkeys([*failed, *self._missing(report.results)]))
 
     def _missing(self, results: Iterable[TestResult]) -> Iterator[str]:
@@ -106,7 +106,7 @@ class Waiting:
             result
             for result in before.results
             if result.id not in covered
-            and not (_is_bad(result) and (complete or label_for(result.id) in covered))
+            and not (result.fails_run and (complete or label_for(result.id) in covered))
         ]
         results = sorted([*kept, *new], key=lambda result: _place(result.id, self._places))
         if complete:  # what is missing even so was a module, and can be imported now
@@ -127,10 +127,6 @@ class Waiting:
 
     def _forget_all_but(self, ids: set[str]) -> None:
         self._places = {one: place for one, place in self._places.items() if one in ids}
-
-
-def _is_bad(result: TestResult) -> bool:
-    return result.label in ("failed", "errored")
 
 
 def _addresses(id: str) -> Iterator[str]:

@@ -211,8 +211,7 @@ def reason(result: TestResult) -> str:
 
 def runbook(result: TestResult) -> str:
     """Return where it says what to do about ``result``, where there is something to do."""
-    failed = result.outcome in (Outcome.FAILED, Outcome.ERRORED)
-    return one_line(result.runbook) if failed else ""
+    return one_line(result.runbook) if result.bad else ""
 
 
 def explanation(result: TestResult) -> str:

@@ -16,7 +16,7 @@ from sys import intern
 from typing import Any, NoReturn
 
 from smoketest.escaping import one_line
-from smoketest.results import EPOCH, Counts, Detail, Outcome, Report, TestResult
+from smoketest.results import EPOCH, LABELS, Counts, Detail, Outcome, Report, TestResult
 from smoketest.wording import counted
 
 Cleanse = Callable[[str], str]
@@ -153,7 +153,7 @@ def _contradictions(found: Report, received: Received, data: Mapping[str, Any]) 
     if not counts.passed and not counts.warned:
         yield "no test ran"
     bad = counts.failed + counts.errored
-    named = any(one.label in ("failed", "errored") for one in found.results)
+    named = any(one.fails_run for one in found.results)
     named = named or any(data.get(key) for key in _NAMED)
     if bad or named:
         yield f"{counted(bad, 'test')} failed or errored" if bad else "it names tests that failed"
@@ -165,8 +165,7 @@ def _contradictions(found: Report, received: Received, data: Mapping[str, Any]) 
 
 def _adds_up(found: Report) -> bool:
     listed, counts = Counts.of(found.results), found.counts
-    names = ("passed", "failed", "errored", "warned", "skipped")
-    return all(getattr(listed, name) == getattr(counts, name) for name in names)
+    return all(getattr(listed, label) == getattr(counts, label) for label in LABELS)
 
 
 class _Malformed(Exception):
@@ -206,8 +205,7 @@ class _Reader:
         if "tests_run" not in self._data:
             raise _Malformed("has no 'tests_run'")
         self._number("tests_run", int)
-        names = ("passed", "failed", "errored", "warned", "skipped")
-        values = {name: self._number(f"tests_{name}", int) for name in names}
+        values = {label: self._number(f"tests_{label}", int) for label in LABELS}
         return Counts(classes=self._number("test_classes", int), **values)
 
     def _results(self) -> Iterator[TestResult]:

@@ -73,11 +73,10 @@ def _lines(report: Report) -> Iterator[str]:
         return
     yield _verdict(report)
     whole = [_command("error", _WHOLE, remark) for remark in remarks(report)]
-    failures = [*report.labelled("failed"), *report.labelled("errored")]
+    failures = report.labelled("failed", "errored")
     yield from _limited("error", whole + _problems("error", report, failures))
     yield from _limited("warning", _problems("warning", report, report.labelled("warned")))
-    retried = [result for result in report.labelled("passed") if result.retried]
-    yield from _limited("notice", _problems("notice", report, retried))
+    yield from _limited("notice", _problems("notice", report, report.recovered))
 
 
 def _verdict(report: Report) -> str:
@@ -140,10 +139,8 @@ def _summary(report: Report) -> Iterator[str]:
     yield f"## {mark} Smoke tests: {report.status}\n\n{headline(report)}.\n"
     yield from (f"{sentence}\n" for sentence in [*remarks(report), provenance(report)] if sentence)
     yield from _table(matrix(report)) if report.nodes else ()
-    labels = ("failed", "errored", "warned", "skipped")
-    apart = [one for label in labels for one in report.labelled(label)]
-    retried = [result for result in report.labelled("passed") if result.retried]
-    for finding in [*findings(report, apart), *findings(report, retried)]:
+    apart = report.labelled("failed", "errored", "warned", "skipped")
+    for finding in [*findings(report, apart), *findings(report, report.recovered)]:
         yield _details(finding, report)
     yield _end(report)
 
@@ -200,7 +197,7 @@ def _details(finding: Finding, report: Report) -> str:
     on = escape(f" {where(finding, report)}".rstrip())
     title = f"<b>{result.label}</b>{said} <code>{escape(one_line(result.id))}</code>{on}"
     first = f" {escape(reason(result))}".rstrip()
-    opened = " open" if result.label in ("failed", "errored") else ""
+    opened = " open" if result.fails_run else ""
     why = escape(_explained(finding, report))
     body = f"<pre>{why}</pre>\n\n" if why else ""
     return f"<details{opened}><summary>{title}{first}</summary>\n\n{body}</details>\n"

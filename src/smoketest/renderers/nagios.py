@@ -63,9 +63,9 @@ def _summary(report: Report) -> Iterator[str]:
 
 def _named(report: Report) -> str:
     """Return who failed, for many a notification shows the first line only."""
-    failed = (*report.ids("failed"), *report.ids("errored"))
+    failed = report.ids("failed", "errored")
     if report.nodes:  # whose own problems the headline has
-        failed = tuple(dict.fromkeys(id for id in failed if id not in NOT_TESTS))
+        failed = list(dict.fromkeys(id for id in failed if id not in NOT_TESTS))
     ids = [one_line(id) for id in failed]
     more = [f"and {len(ids) - _NAMES} more"] if len(ids) > _NAMES else []
     return f" ({', '.join(ids[:_NAMES] + more)})" if ids else ""
@@ -90,13 +90,11 @@ def _perfdata(report: Report) -> Iterator[str]:
 
 
 def _problems(report: Report) -> Iterator[str]:
-    bad = [one for label in _BAD for one in report.labelled(label)]
-    for finding in findings(report, bad):
+    for finding in findings(report, report.labelled(*_BAD)):
         yield _cut(_line(_BAD[finding.result.label], finding, report))
     if report.nodes:
         yield from (_cut(_node_line(column, report)) for column in matrix(report).columns)
-    retried = [result for result in report.labelled("passed") if result.retried]
-    for finding in findings(report, retried):
+    for finding in findings(report, report.recovered):
         yield _cut(_line("OK", finding, report))
     for finding in findings(report, report.labelled("skipped")):
         yield _cut(_line("OK", finding, report, "skipped"))

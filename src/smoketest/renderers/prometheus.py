@@ -10,12 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from smoketest.escaping import one_line
-from smoketest.results import Detail, Report, TestResult
+from smoketest.results import LABELS, Detail, Report, TestResult
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
-
-_LABELS = ("passed", "failed", "errored", "warned", "skipped")
 
 _MOST = 1000
 """Results of a fleet that have samples of their own, eight each: a Prometheus server is
@@ -122,7 +120,7 @@ def _counts(report: Report) -> Metric:
     from prometheus_client.core import GaugeMetricFamily
 
     family = GaugeMetricFamily("smoketest_tests", "Tests by outcome.", labels=("status",))
-    for label in _LABELS:
+    for label in LABELS:
         family.add_metric((label,), getattr(report.counts, label))
     return family
 
@@ -162,7 +160,7 @@ def _test_nodes(report: Report) -> Metric:
     )
     counts = Counter((one_line(one.id), one.label) for one in report.results)
     for id in dict.fromkeys(id for id, _ in counts):
-        for label in _LABELS:
+        for label in LABELS:
             family.add_metric((id, label), counts[id, label])
     return family
 
@@ -211,6 +209,6 @@ def _tests(report: Report) -> Iterator[Metric]:
             success.add_metric(values, result.label == "passed")
             duration.add_metric(values, result.duration)
             retried.add_metric(values, result.retried)
-        for label in _LABELS:
+        for label in LABELS:
             status.add_metric((*values, label), result.label == label)
     yield from (success, duration, retried, status)

@@ -71,13 +71,12 @@ def _plain(text: str) -> str:
 
 def _facts(result: TestResult) -> dict[str, Any]:
     at = {"file": result.file, "line": result.line} if result.file else None
-    bad = result.label in ("failed", "errored", "warned")
     return {
         "duration_ms": round(result.duration * 1000, 3),
         "severity": {"failed": "fail", "errored": "error", "warned": "todo"}.get(result.label),
         "message": uncoloured(result.message),
         "traceback": uncoloured(result.traceback),
-        "at": at if bad else None,
+        "at": at if result.bad else None,
         "runbook": runbook(result),
         "node": result.node,
         "timed_out": result.timed_out,

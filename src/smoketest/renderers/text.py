@@ -36,8 +36,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.detail is Detail.VERDICT:
         return
     yield from _counts(report)
-    labels = ("failed", "errored", "warned", "skipped")
-    for finding in findings(report, [one for each in labels for one in report.labelled(each)]):
+    apart = report.labelled("failed", "errored", "warned", "skipped")
+    for finding in findings(report, apart):
         yield from _finding(finding, report)
     for finding in findings(report, [result for result in report.results if result.retried]):
         yield _line(finding, "retried", report)

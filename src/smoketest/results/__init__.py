@@ -6,11 +6,12 @@ one test, ``reports`` what became of the run.
 
 from __future__ import annotations
 
-from .outcomes import EPOCH, Outcome, TestResult, new_result
+from .outcomes import EPOCH, LABELS, Outcome, TestResult, new_result
 from .reports import Counts, Detail, Node, Report
 
 __all__ = [
     "EPOCH",
+    "LABELS",
     "Counts",
     "Detail",
     "Node",

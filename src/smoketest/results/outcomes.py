@@ -21,8 +21,10 @@ class Outcome(enum.StrEnum):
     SKIPPED = "skipped"
 
 
-BAD = frozenset({Outcome.FAILED, Outcome.ERRORED})
-"""The outcomes that fail a run, if the test is not optional."""
+LABELS = ("passed", "failed", "errored", "warned", "skipped")
+"""The words of a report for what became of a test; see :attr:`TestResult.label`."""
+
+_BAD = frozenset({Outcome.FAILED, Outcome.ERRORED})
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -66,14 +68,24 @@ class TestResult:
     the fleet as a whole."""
 
     @property
+    def bad(self) -> bool:
+        """Whether it failed or errored, optional or not."""
+        return self.outcome in _BAD
+
+    @property
+    def fails_run(self) -> bool:
+        """Whether the run cannot pass because of it."""
+        return self.outcome in _BAD and not self.optional
+
+    @property
     def warned(self) -> bool:
-        """Whether it did not pass, and that does not fail the run."""
-        return self.optional and self.outcome in BAD
+        """Whether it failed or errored, and that does not fail the run."""
+        return self.optional and self.outcome in _BAD
 
     @property
     def label(self) -> str:
-        """The outcome in the words of a report: an optional failure is ``warned``."""
-        return "warned" if self.warned else self.outcome.value
+        """One of :data:`LABELS`: its outcome, but an optional failure is ``warned``."""
+        return "warned" if self.warned else self.outcome
 
     @property
     def class_id(self) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ..past import MOST_NAMED, Past
-from .outcomes import BAD, EPOCH, Outcome, TestResult
+from .outcomes import EPOCH, LABELS, Outcome, TestResult
 
 
 class Detail(enum.StrEnum):
@@ -80,7 +80,7 @@ class Counts:
     @classmethod
     def of(cls, results: Iterable[TestResult]) -> Counts:
         """Count ``results``; a test is counted under exactly one word."""
-        counted = dict.fromkeys(("passed", "failed", "errored", "warned", "skipped"), 0)
+        counted = dict.fromkeys(LABELS, 0)
         classes = set()
         for result in results:
             counted[result.label] += 1
@@ -162,8 +162,7 @@ class Report:
         Nothing ran, or the deadline (or a person) ended it before a test failed.
         """
         return not self.passed and not any(
-            result.outcome in BAD and not result.optional and not result.cut_off
-            for result in self.results
+            result.fails_run and not result.cut_off for result in self.results
         )
 
     @property
@@ -173,13 +172,19 @@ class Report:
             return 0
         return 3 if self.inconclusive else 1
 
-    def ids(self, label: str) -> list[str]:
-        """Return the ids of the results whose :attr:`TestResult.label` is ``label``."""
-        return [result.id for result in self.results if result.label == label]
+    def ids(self, *labels: str) -> list[str]:
+        """Return the ids of what :meth:`labelled` returns."""
+        return [result.id for result in self.labelled(*labels)]
 
-    def labelled(self, label: str) -> list[TestResult]:
-        """Return the results whose :attr:`TestResult.label` is ``label``."""
-        return [result for result in self.results if result.label == label]
+    def labelled(self, *labels: str) -> list[TestResult]:
+        """Return the results with one of ``labels``: all with the first one, then the next."""
+        found = [result for result in self.results if result.label in labels]
+        return sorted(found, key=lambda result: labels.index(result.label))
+
+    @property
+    def recovered(self) -> list[TestResult]:
+        """The results that passed, and not at their first attempt."""
+        return [result for result in self.results if result.retried and result.label == "passed"]
 
     def as_past(self) -> Past:
         """Return what is remembered of it."""
@@ -192,7 +197,7 @@ class Report:
             tests=counts.run,
             failed=counts.failed + counts.errored,
             warned=counts.warned,
-            names=(*self.ids("failed"), *self.ids("errored"))[:MOST_NAMED],
+            names=tuple(self.ids("failed", "errored")[:MOST_NAMED]),
             release=self.release,
             node=self.node,
             role=self.role,
