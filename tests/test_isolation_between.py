@@ -14,7 +14,7 @@ from django.db import connection
 
 from smoketest import SmokeTest, scheduling
 from smoketest.results import Outcome
-from tests.conftest import Outside
+from tests.conftest import Databases, Outside
 from tests.escapes import INSERT
 from tests.test_escapes import ITEMS, OPTIONS, run
 from tests.testapp.models import Item
@@ -106,6 +106,51 @@ def run_all(cls: type[SmokeTest]) -> list[Any]:
 
 
 # SQLite's connection is left to the thread that is in it, and closed with its last cursor.
+CHANGES = [
+    "SET @left = 1",
+    "set session sql_mode = ''",
+    "SET @@session.sql_mode = ''",
+    "/* of a report */ SET @left = 1",
+    "-- of a report\nSET @left = 1",
+    "/*!40101 SET @left = 1 */",
+    "SELECT 1; /* of a report */ SET @left = 1",
+    "SELECT 1 INTO @left",
+    "SELECT @left := 1",
+    "SELECT Get_Lock('left', 0)",
+    "CREATE TEMPORARY TABLE `left` (id integer)",
+]
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+def test_session_that_a_test_has_changed_is_not_lent_to_the_next(
+    mysql: Databases, statement: str
+) -> None:
+    seen = []
+
+    def look(self: SmokeTest) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT connection_id()")
+            seen.append(cursor.fetchone())
+            cursor.execute(statement)
+
+    first, second = run(*(type("Looking", (SmokeTest,), {"test_look": look}) for _ in range(2)))
+    assert (first.outcome, second.outcome) == (Outcome.PASSED, Outcome.PASSED), first.message
+    assert len({*seen}) == 2
+
+
+def test_session_that_no_test_has_changed_is_lent_to_the_next(mysql: Databases) -> None:
+    seen = []
+
+    def look(self: SmokeTest) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT connection_id(), 'set @left', 'lock'")
+            seen.append(cursor.fetchone())
+
+    run(*(type("Looking", (SmokeTest,), {"test_look": look}) for _ in range(2)))
+    assert len(seen) == 2
+    assert len({*seen}) == 1
+
+
 @pytest.mark.filterwarnings("ignore:.*sqlite3.Connection:pytest.PytestUnraisableExceptionWarning")
 def test_thread_left_in_the_driver_writes_nothing_and_ends(vendor: str, outside: Outside) -> None:
     threads: list[threading.Thread] = []
