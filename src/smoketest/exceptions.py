@@ -53,6 +53,10 @@ class CannotAwait(SmokeTestError):
     """An ``async`` test was to run in a process that has no threads for its event loop."""
 
 
+class NeverAwaited(SmokeTestError):
+    """A test made a coroutine and did not await it, so that none of its lines has run."""
+
+
 class TimedOut(BaseException):
     """Raised inside a test that is past its limit, to end it.
 

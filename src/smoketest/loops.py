@@ -23,6 +23,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_listeners: list[Callable[[BaseException], None]] = [lambda error: None]
 _adopt: Callable[[Context], None] | None = getattr(sync, "_restore_context", None)
 """Sets here what is set in a context, and lets asgiref's ``Local`` belong to this thread."""
 
@@ -39,6 +40,14 @@ def run(
         async_to_sync(function)()  # which finds the loop that there is
     else:
         _Loop(_adopt, on_move).run(function())
+
+
+def tell_of_unasked(listener: Callable[[BaseException], None]) -> None:
+    """Call ``listener`` from now on with what nobody asked for: the error of a task, a callback.
+
+    It is called by :func:`run`, once its coroutine has ended well.
+    """
+    _listeners.append(listener)
 
 
 def _is_inside_another() -> bool:
@@ -71,12 +80,14 @@ class _Loop(Executor):
         """What the caller's thread is to do; ``None`` is the end."""
         self._contexts: list[Context] = []
         """Those of the tasks that began here, the first one's first."""
+        self._unasked: list[BaseException] = []
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run ``coroutine`` to its end on this thread and, if it wants that, one more."""
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             loop = runner.get_loop()
             loop.set_task_factory(self._new_task)
+            loop.set_exception_handler(self._note_unasked)
             # Where asgiref looks who runs synchronous code that a coroutine of the loop calls.
             AsyncToSync.loop_thread_executors[loop] = self  # type: ignore[assignment]
             try:
@@ -91,6 +102,13 @@ class _Loop(Executor):
                 del AsyncToSync.loop_thread_executors[loop]
         self._adopt(self._contexts[0])
         task.result()
+        for error in self._unasked:
+            _listeners[-1](error)
+
+    def _note_unasked(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if (error := context.get("exception")) is not None:
+            self._unasked.append(error)
+        loop.default_exception_handler(context)
 
     def _new_task(
         self,

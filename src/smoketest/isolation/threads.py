@@ -23,7 +23,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..exceptions import Refused
-from . import remembering, scope
+from . import forgotten, remembering, scope
 
 _installing = threading.Lock()
 
@@ -47,6 +47,7 @@ def install(guard: Callable[[BaseDatabaseWrapper], None]) -> None:
             threading.Thread.start = _starting(threading.Thread.start)  # type: ignore[method-assign, assignment]
             ThreadPoolExecutor.submit = _submitting(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
             remembering.install()
+            forgotten.install()
 
 
 def _looking_up(stock: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
