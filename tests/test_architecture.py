@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
     "past",
-    "results exceptions options escaping watchdog errands loops arrivals",
+    "results exceptions options escaping spelling watchdog errands loops arrivals",
     "matrix console",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
     "fleet asserts",
@@ -51,7 +51,7 @@ VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""
 
 WITHOUT_A_PROJECT = (
-    *(*VALUES, "matrix", "wording", "schema", "fleet", "rows", "nodes", "strip"),
+    *(*VALUES, "matrix", "spelling", "wording", "schema", "fleet", "rows", "nodes", "strip"),
     *("renderers.*", "renderers"),
 )
 """They import neither Django's settings nor its HTTP: reports render without a project."""

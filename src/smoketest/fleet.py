@@ -19,7 +19,8 @@ from typing import Any
 
 from .matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
 from .results import Detail, Node, Outcome, Report, TestResult
-from .wording import counted, remarks
+from .spelling import counted
+from .wording import remarks
 
 __all__ = [
     "ANSWER",

@@ -6,11 +6,11 @@ import inspect
 import math
 import unittest
 from collections.abc import Callable, Collection
-from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeVar
 
 from .options import ROLES
 from .recorder import relative_path
+from .spelling import did_you_mean
 
 Subject = TypeVar("Subject", bound=type | Callable[..., Any])
 
@@ -123,10 +123,9 @@ def _roles(value: Any, subject: object) -> frozenset[str]:
         )
     for word in sorted(value):
         if word not in ROLES:
-            near = get_close_matches(word.lower(), ROLES, n=1)
             raise ValueError(
                 f"runs_on of {subject} names {word!r}, which is no role that a process can have."
-                f"{f' Did you mean {near[0]!r}?' if near else ''}"
+                f"{did_you_mean(word.lower(), ROLES)}"
                 f" Name one of {', '.join(map(repr, ROLES))}, or both."
             )
     return frozenset(value)

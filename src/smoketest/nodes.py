@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from smoketest.escaping import one_line, visible
 from smoketest.matrix import Column, Line, described, matrix, names, titled
 from smoketest.results import Node, Report
-from smoketest.wording import counted, provenance
+from smoketest.spelling import counted
+from smoketest.wording import provenance
 
 MOST_NODES = 25
 """Nodes that are all in the table; of more, those that are as they should be are counted."""

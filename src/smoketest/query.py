@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TypeVar
 
 from django.core.exceptions import SuspiciousOperation
@@ -15,6 +14,7 @@ from smoketest import renderers
 from smoketest.exceptions import SmokeTestError
 from smoketest.options import ROLES
 from smoketest.selection import Selection
+from smoketest.spelling import did_you_mean
 
 T = TypeVar("T")
 
@@ -145,8 +145,7 @@ def parameters(request: HttpRequest) -> QueryDict:
 
 def _unknown(name: str) -> InvalidQuery:
     word = name[:_LONGEST]
-    near = get_close_matches(word, PARAMETERS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(word, PARAMETERS)
     return InvalidQuery(
         f"Unknown parameter {word!r}: it would have no effect.{hint} "
         f"Known parameters: {', '.join(PARAMETERS)}."

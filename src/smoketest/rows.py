@@ -20,8 +20,9 @@ from smoketest.matrix import MOST_ACCOUNTS, NOT_TESTS, VERIFY
 from smoketest.nodes import Names, short_names
 from smoketest.results import Report, TestResult
 from smoketest.selection import label_for
+from smoketest.spelling import counted
 from smoketest.tracebacks import own_frames
-from smoketest.wording import counted, notes, runbook
+from smoketest.wording import notes, runbook
 
 COMMAND = "python manage.py smoketest"
 _WORST_FIRST = ("failed", "errored", "warned", "skipped", "passed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unittest
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from smoketest.exceptions import InvalidSelection
 from smoketest.options import ROLES
+from smoketest.spelling import nearest
 
 _SHOWN = 20
 """How many known words an error lists at most."""
@@ -189,9 +189,9 @@ def _unknown(
     kind: str, word: str, why: str, candidates: Collection[str], known: Collection[str]
 ) -> InvalidSelection:
     sentences = [f"Unknown {kind} {word[:_LONGEST]!r}: {why}."]
-    nearest = _nearest(word[:_LONGEST], sorted(candidates))
-    if nearest:
-        sentences.append(f"Did you mean {nearest!r}?")
+    meant = _nearest(word[:_LONGEST], sorted(candidates))
+    if meant:
+        sentences.append(f"Did you mean {meant!r}?")
     if known:
         sentences.append(f"Known {kind}s: {_listed(sorted(known))}.")
     return InvalidSelection(" ".join(sentences))
@@ -200,7 +200,7 @@ def _unknown(
 def _nearest(word: str, known: Sequence[str]) -> str | None:
     # A class may be named without its module, which is far by the letters.
     ending = next((one for one in known if one.endswith(f".{word}")), None)
-    return ending or next(iter(difflib.get_close_matches(word, known, n=1)), None)
+    return ending or nearest(word, known)
 
 
 def _listed(words: Sequence[str]) -> str:

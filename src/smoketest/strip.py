@@ -7,7 +7,8 @@ from typing import Any
 
 from smoketest.escaping import one_line
 from smoketest.past import Past, failing, new_releases
-from smoketest.wording import counted, when
+from smoketest.spelling import counted
+from smoketest.wording import when
 
 _SIGNS = {"passed": "✓", "failed": "✕", "skipped": "?"}
 """Beside the colour: what stands in the strip for a run that passed, failed, could not tell."""

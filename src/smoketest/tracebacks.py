@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from smoketest.spelling import counted
+
 _FRAME = re.compile(r'  File "(?P<file>.*)", line \d+.*\n(?:    .*\n|  \[.*\n)*', re.MULTILINE)
 _HIDDEN = re.compile(r"(?:  \x00\n)+")
 _HERE = f"{Path(__file__).parent}/"
@@ -34,9 +36,11 @@ def own_frames(traceback: str) -> str:
         return frame[0]
 
     cut = _FRAME.sub(marked, traceback)
-    return (
-        _HIDDEN.sub(lambda m: f"  … {_counted(m[0].count(chr(0)))} …\n", cut) if own else traceback
-    )
+    return _HIDDEN.sub(_hidden, cut) if own else traceback
+
+
+def _hidden(frames: re.Match[str]) -> str:
+    return f"  … {counted(frames[0].count(chr(0)), 'frame')} …\n"
 
 
 def _innermost(stack: str) -> int | None:
@@ -48,10 +52,6 @@ def _innermost(stack: str) -> int | None:
 @lru_cache(maxsize=1000)
 def _is_foreign(file: str) -> bool:
     return file.startswith(_OURS) or "/site-packages/" in file or "/dist-packages/" in file
-
-
-def _counted(frames: int) -> str:
-    return "1 frame" if frames == 1 else f"{frames} frames"
 
 
 _HEADER = "Traceback (most recent call last):\n"

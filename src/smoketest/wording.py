@@ -9,11 +9,7 @@ from datetime import datetime
 from smoketest.escaping import one_line, uncoloured, visible
 from smoketest.matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, Finding, Tally, names, tally
 from smoketest.results import Counts, Node, Outcome, Report, TestResult
-
-
-def counted(number: int, noun: str) -> str:
-    """Return ``number`` and ``noun``, in the plural unless there is one."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+from smoketest.spelling import counted
 
 
 def headline(report: Report) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -17,6 +16,7 @@ from django.utils.module_loading import import_string
 from smoketest import conf
 from smoketest.conf import SETTINGS, settings
 from smoketest.discovery import app_labels, is_named
+from smoketest.spelling import did_you_mean
 from smoketest.testcases import SmokeTest
 
 from .messages import (
@@ -72,7 +72,7 @@ def _unknown_settings() -> Iterator[CheckMessage]:
     known = [setting.name for setting in SETTINGS]
     for name in dir(django_settings):
         if name.startswith("SMOKETEST_") and name not in known:
-            yield UNKNOWN_SETTING.message(name=name, near=_near(name, known))
+            yield UNKNOWN_SETTING.message(name=name, near=did_you_mean(name, known))
 
 
 def _bad_probes() -> Iterator[CheckMessage]:
@@ -116,7 +116,7 @@ def _padded_tokens() -> Iterator[CheckMessage]:
 def _unknown_apps() -> Iterator[CheckMessage]:
     for name in settings.skip_apps:
         if not any(is_named(config, name) for config in apps.get_app_configs()):
-            yield UNKNOWN_APP.message(name=name, near=_near(name, app_labels()))
+            yield UNKNOWN_APP.message(name=name, near=did_you_mean(name, app_labels()))
 
 
 def _short_deadline() -> Iterator[CheckMessage]:
@@ -143,19 +143,16 @@ def _unknown_permission() -> Iterator[CheckMessage]:
     label = permission.partition(".")[0]
     labels = [config.label for config in apps.get_app_configs()]
     if permission and label not in labels:
-        near = _near(label, labels)
+        near = did_you_mean(label, labels)
         yield UNKNOWN_PERMISSION.message(permission=permission, label=label, near=near)
 
 
 def _unknown_cache() -> Iterator[CheckMessage]:
     alias = settings.history_cache
     if settings.history and alias not in django_settings.CACHES:
-        yield UNKNOWN_CACHE.message(alias=alias, near=_near(alias, list(django_settings.CACHES)))
-
-
-def _near(word: str, known: Sequence[str]) -> str:
-    near = get_close_matches(word, known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+        yield UNKNOWN_CACHE.message(
+            alias=alias, near=did_you_mean(alias, list(django_settings.CACHES))
+        )
 
 
 _TOGETHER = (

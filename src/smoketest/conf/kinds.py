@@ -6,10 +6,10 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
 from smoketest.options import ROLES, Probe
+from smoketest.spelling import nearest
 
 T = TypeVar("T")
 
@@ -118,8 +118,8 @@ def _failure_status(value: object) -> int:
 def _choice(value: object, choices: Sequence[str]) -> str:
     if isinstance(value, str) and value in choices:
         return value
-    near = get_close_matches(str(value).lower(), choices, n=1)
-    raise Unusable(f"did you mean {near[0]!r}?" if near else "")
+    meant = nearest(str(value).lower(), choices)
+    raise Unusable(f"did you mean {meant!r}?" if meant else "")
 
 
 def _anonymous(value: object) -> str:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from smoketest.escaping import one_line
 from smoketest.results import EPOCH, LABELS, Counts, Detail, Outcome, Report, TestResult
-from smoketest.wording import counted
+from smoketest.spelling import counted
 
 Cleanse = Callable[[str], str]
 

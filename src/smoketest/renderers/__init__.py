@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from smoketest.renderers.prometheus import PrometheusRenderer
 from smoketest.renderers.tap import TAPRenderer
 from smoketest.renderers.text import TextRenderer
 from smoketest.results import Report
+from smoketest.spelling import did_you_mean
 
 
 class Renderer(Protocol):
@@ -135,8 +135,7 @@ def _registry(extra: Extra) -> dict[str, Renderer]:
 
 def _unknown(name: str, known: list[str]) -> UnknownFormat:
     word = name[:_LONGEST_NAME]
-    nearest = difflib.get_close_matches(word, known, n=1)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    hint = did_you_mean(word, known)
     return UnknownFormat(
         f"Unknown format {word!r}: no renderer has that name.{hint}"
         f" Known formats: {', '.join(known)}."
