@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
 
+from smoketest.probes import databases as probe
 from tests import servers
 from tests.conftest import Databases, Outside, reachable
 from tests.databases import pointed_at
@@ -31,13 +33,46 @@ def changed(databases: Databases, **settings: Any) -> Iterator[None]:
         yield
 
 
+def make_table_of_migrations() -> None:
+    """As every project has it; the projects of these tests have no migrations."""
+    for alias in ("default", "other"):
+        MigrationRecorder(connections[alias]).ensure_schema()
+
+
 def test_databases_that_work_pass_and_keep_no_table(vendor: str, outside: Outside) -> None:
+    make_table_of_migrations()
     before = set(connections["default"].introspection.table_names())
     got = outcomes("Databases")
     skipped = {"skipped: sqlite has no clock of its own."} if vendor == "sqlite" else set()
     assert set(got.values()) == {"passed", *skipped}
     assert len(got) == 6
     assert set(connections["default"].introspection.table_names()) == before
+
+
+@pytest.fixture
+def without_temporary_tables(mysql: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle's MySQL gives a smoke test none; MariaDB is taken for one that does not."""
+    if not probe._row("default", probe._MYSQL_DETACHES):
+        monkeypatch.setattr(probe, "_MYSQL_DETACHES", "SELECT 'ON'")
+
+
+@pytest.mark.usefixtures("without_temporary_tables")
+def test_row_goes_among_the_migrations_where_there_are_no_temporary_tables(
+    outside: Outside,
+) -> None:
+    make_table_of_migrations()
+    outside("INSERT INTO django_migrations (app, name, applied) VALUES ('a', 'b', NOW())")
+    assert set(outcomes("Databases").values()) == {"passed"}
+    assert outside("SELECT app, name FROM django_migrations") == [("a", "b")]
+    outside("INSERT INTO django_migrations (app, name, applied) VALUES ('c', 'd', NOW())")
+    assert outside("SELECT MAX(id) FROM django_migrations") == [(3,)]  # 2 is used up
+
+
+@pytest.mark.usefixtures("without_temporary_tables")
+def test_write_is_skipped_where_there_is_no_table_to_write_to() -> None:
+    got = outcomes("Databases", aliases=["other"])
+    assert "'other' has no table of migrations to write to" in got["test_write_other"]
+    assert got["test_write_other"].startswith("skipped: MySQL gives a smoke test no temporary")
 
 
 def test_server_that_is_down_is_named_without_its_password(
@@ -94,9 +129,31 @@ def test_read_only_server_refuses_as_a_replica(postgresql: Databases) -> None:
 
 
 def test_replica_that_writes_fails(vendor: str) -> None:
+    make_table_of_migrations()
     got = outcomes("Databases", replicas=["other"])
     assert got["test_write_default"] == "passed"
     assert got["test_write_other"].startswith("failed: Database 'other' accepts writes, and")
+
+
+LOCKED = {
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "BEGIN; LOCK TABLE {tables}",
+    "mysql": "LOCK TABLES {tables}",
+}
+
+
+def test_write_that_waits_for_a_lock_is_no_refusal(
+    vendor: str, outside_connection: Callable[..., Any]
+) -> None:
+    tables = connections["other"].introspection.table_names()
+    words = [f"`{table}` WRITE" for table in tables] if vendor == "mysql" else tables
+    cursor = outside_connection("other").cursor()
+    cursor.execute(LOCKED[vendor].format(tables=", ".join(words)))
+    got = outcomes("Databases", aliases=["other"], replicas=["other"])
+    cursor.close()
+    assert got["test_write_other"].startswith(
+        "failed: Database 'other' was to refuse a write, and something else went wrong: "
+    )
 
 
 def test_replica_without_tables_is_no_pass(sqlite: Databases, tmp_path: Path) -> None:

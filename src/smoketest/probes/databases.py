@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Collection, Iterable
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from django.db import Error, connections, transaction
+from django.db.migrations.recorder import MigrationRecorder
 
 from .subjects import Probe, chosen
 
@@ -15,15 +17,38 @@ _CLOCKS = {
     "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
     "mysql": "SELECT UNIX_TIMESTAMP(SYSDATE(6))",
 }
-_START = "Start the server, or correct host, user and password in DATABASES."
-_WRITE = "Look for a full disk, a read-only server or a missing privilege."
+_MYSQL_READS_ONLY = "SELECT @@read_only OR @@innodb_read_only"
+"""Temporary tables are allowed on such a server all the same."""
+_MYSQL_DETACHES = (
+    "SHOW SESSION VARIABLES WHERE variable_name = 'xa_detach_on_prepare' AND value = 'ON'"
+)
+"""Then there is no temporary table in a test's transaction: MySQL 8.0.29 and newer, by default.
+https://dev.mysql.com/doc/refman/en/server-system-variables.html#sysvar_xa_detach_on_prepare"""
+_REFUSALS = {
+    # read_only_sql_transaction, insufficient_privilege
+    "postgresql": frozenset({"25006", "42501"}),
+    # ER_TABLEACCESS_DENIED_ERROR, ER_OPTION_PREVENTS_STATEMENT,
+    # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ER_READ_ONLY_MODE, ER_SCHEMA_READ_ONLY
+    "mysql": frozenset({1142, 1290, 1792, 1836, 3989}),
+    "sqlite": frozenset({sqlite3.SQLITE_READONLY}),
+}
+"""The codes by which a database refuses to write, and not because it waits or is gone."""
+_START = (
+    "Start the server, let it take more connections, or correct host, name, user, password and"
+    " options in DATABASES."
+)
+_WRITE = (
+    "Look for a full disk, a read-only server or a missing privilege. If it is a replica, name"
+    " it in the probe's `replicas`."
+)
 
 
 class Databases(Probe):
     """Each database answers, a row is written, read back and rolled back, and clocks agree.
 
     The row goes into a table that is made for it: a temporary one, or on SQLite one in
-    the transaction that is rolled back. Nothing is left behind.
+    the transaction that is rolled back. Where MySQL gives a smoke test no temporary table,
+    it goes into that of the migrations. Nothing is left behind.
     """
 
     aliases: Collection[str] | Literal["__all__"] = "__all__"
@@ -69,13 +94,18 @@ class Databases(Probe):
             )
 
     def _written(self, alias: str) -> None:
+        self.check_answer(alias)
         with self.explained(f"Database {alias!r} cannot be written to", _WRITE, Error):
-            # Temporary tables are allowed on a server of this vendor that is read-only.
-            if connections[alias].vendor == "mysql" and _value(alias, "SELECT @@read_only"):
+            if connections[alias].vendor != "mysql":
+                self._write_and_roll_back(alias)
+            elif _value(alias, _MYSQL_READS_ONLY):
                 self.fail(
                     f"Database {alias!r} cannot be written to: the server is read-only. {_WRITE}"
                 )
-            self._write_and_roll_back(alias)
+            elif _row(alias, _MYSQL_DETACHES):
+                self._migrate_and_roll_back(alias)
+            else:
+                self._write_and_roll_back(alias)
 
     def _write_and_roll_back(self, alias: str) -> None:
         table = f"smoketest_{uuid4().hex}"
@@ -90,6 +120,23 @@ class Databases(Probe):
         left = _value(alias, count)
         if connections[alias].vendor == "mysql":  # where a rollback does not take it away
             _execute(alias, f"DROP TEMPORARY TABLE {table}")
+        self._assert_written(alias, written, left)
+
+    def _migrate_and_roll_back(self, alias: str) -> None:
+        recorder, name = MigrationRecorder(connections[alias]), f"smoketest_{uuid4().hex}"
+        if not recorder.has_table():
+            self.skipTest(
+                "MySQL gives a smoke test no temporary table while xa_detach_on_prepare is ON, and"
+                f" database {alias!r} has no table of migrations to write to instead."
+            )
+        rows = recorder.migration_qs.filter(name=name)
+        with transaction.atomic(using=alias):
+            rows.create(app="smoketest", name=name)
+            written = rows.count()
+            transaction.set_rollback(True, using=alias)
+        self._assert_written(alias, written, rows.count())
+
+    def _assert_written(self, alias: str, written: int, left: int) -> None:
         self.assertEqual(written, 1, f"A row written to database {alias!r} was not read back.")
         self.assertEqual(left, 0, f"A row was still in database {alias!r} after its rollback.")
 
@@ -101,13 +148,17 @@ class Databases(Probe):
                 f"Database {alias!r} has no table, so nothing shows whether it refuses writes."
                 " A replica has those of its primary. Look whether it is the right database."
             )
-        try:
-            with transaction.atomic(using=alias):
-                # Refused by a server that does not write, and harmless on one that does.
-                name = connections[alias].ops.quote_name(tables[0])
-                _execute(alias, f"DELETE FROM {name} WHERE 1 = 0")  # noqa: S608 - as it is quoted
-        except Error:
-            return
+        name = connections[alias].ops.quote_name(tables[0])
+        what = f"Database {alias!r} was to refuse a write, and something else went wrong"
+        with self.explained(what, _START, Error):
+            try:
+                with transaction.atomic(using=alias):
+                    # Refused by a server that does not write, and harmless on one that does.
+                    _execute(alias, f"DELETE FROM {name} WHERE 1 = 0")  # noqa: S608 - it is quoted
+            except Error as error:
+                if _refuses_writes(alias, error):
+                    return
+                raise
         self.fail(
             f"Database {alias!r} accepts writes, and `replicas` names it. What is written there"
             " is missing on the primary. Make it read-only, or point the alias at the replica."
@@ -119,8 +170,27 @@ def _execute(alias: str, statement: str) -> None:
         cursor.execute(statement)
 
 
-def _value(alias: str, statement: str) -> Any:
-    """Return the first column of the first row."""
+def _row(alias: str, statement: str) -> Any:
+    """Return the first row, or ``None``."""
     with connections[alias].cursor() as cursor:
         cursor.execute(statement)
-        return cursor.fetchone()[0]
+        return cursor.fetchone()
+
+
+def _value(alias: str, statement: str) -> Any:
+    """Return the first column of the first row."""
+    return _row(alias, statement)[0]
+
+
+def _refuses_writes(alias: str, error: Error) -> bool:
+    """Whether ``error`` says so; of a vendor whose codes are not known, any does."""
+    refusals = _REFUSALS.get(connections[alias].vendor)
+    return refusals is None or _code(error.__cause__) in refusals
+
+
+def _code(error: BaseException | None) -> Any:
+    """Return the code in a driver's ``error``: each driver has it in another place."""
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if (extended := getattr(error, "sqlite_errorcode", None)) is not None:
+        return extended & 0xFF  # https://www.sqlite.org/rescode.html
+    return code or (error.args[0] if error is not None and error.args else None)
