@@ -114,8 +114,9 @@ def test_coroutine_that_is_closed_or_awaited_is_no_error(sqlite: object) -> None
 
 def test_outside_of_a_test_python_warns_as_ever(sqlite: object) -> None:
     assert result_of(await_nothing).outcome is Outcome.ERRORED
-    with pytest.warns(RuntimeWarning, match="coroutine 'verify' was never awaited"):
+    with pytest.warns(RuntimeWarning, match="coroutine 'verify' was never awaited") as caught:
         verify(SmokeTest())  # type: ignore[unused-coroutine]
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 # -- tasks

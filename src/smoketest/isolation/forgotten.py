@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from .. import loops
@@ -44,7 +44,16 @@ def _noting(warn: Callable[[Any], None]) -> Callable[[Any], None]:
             _note(_never_awaited(coroutine, sys._getframe(1)))
         warn(coroutine)
 
+    note_and_warn.__code__ = _unseen(note_and_warn.__code__)  # type: ignore[attr-defined]
     return note_and_warn
+
+
+def _unseen(code: CodeType) -> CodeType:
+    """Return ``code`` so that warnings name the line of its caller, as they do without it.
+
+    They pass over the frames of an import, which they know by the name of the file.
+    """
+    return code.replace(co_filename="<frozen importlib._bootstrap>")
 
 
 def _never_awaited(coroutine: Any, dropped_in: FrameType) -> NeverAwaited:
