@@ -10,6 +10,7 @@ from smoketest.results import Outcome
 from tests.conftest import Databases, Outside
 from tests.escapes import sql
 from tests.test_isolation import insert, made, passed, run
+from tests.testapp.models import Item
 
 COUNT = "SELECT count(*) FROM leftover"
 
@@ -61,6 +62,39 @@ def test_write_to_such_a_table_of_another_schema_is_a_fault_beside_a_temporary_o
     assert outside(COUNT, "other") == [(1,)]
     assert result.outcome is Outcome.ERRORED
     assert "could not undo that" in result.message
+
+
+def test_value_that_is_also_the_name_of_such_a_table_is_no_fault(
+    mysql: Databases, outside: Outside
+) -> None:
+    outside("CREATE TABLE leftover (id integer) ENGINE=MyISAM")
+
+    def test_writes(self: SmokeTest) -> None:
+        Item.objects.create(name="a leftover")
+        Item.objects.create(name="the customer's leftover")
+        Item.objects.create(name="-- a 'leftover' \\'")
+
+    passed(made(test_writes=test_writes))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO leftover VALUES ('1')",
+        "INSERT INTO testapp_item (name) VALUES ('a\\'), ('; INSERT INTO leftover VALUES (1)')",
+        "/* isn't */ INSERT INTO leftover VALUES ('1')",
+        "-- isn't\nINSERT INTO leftover VALUES ('1')",
+        "EXECUTE IMMEDIATE 'INSERT INTO leftover VALUES (1)'",
+        "EXECUTE IMMEDIATE \"INSERT INTO leftover VALUES ('1')\"",
+    ],
+)
+def test_write_to_such_a_table_is_refused_before_it_is_sent(
+    mysql: Databases, outside: Outside, statement: str
+) -> None:
+    outside("CREATE TABLE leftover (id integer) ENGINE=MyISAM")
+    [result] = run(made(test_writes=lambda self: sql(statement)))
+    assert outside(COUNT) == [(0,)]
+    assert "which is of the engine MyISAM" in result.message
 
 
 def both(self: SmokeTest) -> None:

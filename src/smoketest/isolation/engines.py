@@ -23,6 +23,13 @@ _WRITES = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _WORD = re.compile(r"[\w$]+")
+_VALUE = re.compile(
+    r"""(?P<value> '(?:[^'\\]|\\.|'')*' )
+    | "(?:[^"\\]|\\.|"")*" | `[^`]*` | --\s[^\n]* | \#[^\n]* | /\*.*?\*/""",
+    re.VERBOSE | re.DOTALL,
+)
+"""And what a quote has no meaning in."""
+_EXECUTES_A_VALUE = re.compile(r"\b(?:prepare|immediate)\b", re.IGNORECASE)
 _TABLES_WITHOUT_TRANSACTIONS = """
     SELECT t.table_name, t.engine
     FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
@@ -62,7 +69,12 @@ def may_write(sql: str) -> bool:
 
 
 def first_named(sql: str, tables: Collection[str]) -> str | None:
-    """Return the first of ``tables``, by the alphabet, whose name is a word of ``sql``."""
+    """Return the first of ``tables``, by the alphabet, whose name is a word of ``sql``.
+
+    What stands in a value is none, unless the value is executed.
+    """
     if not tables:
         return None  # as nearly everywhere: no need to read a long INSERT
+    if not _EXECUTES_A_VALUE.search(sql):
+        sql = _VALUE.sub(lambda match: " " if match["value"] else match[0], sql)
     return min({word.lower() for word in _WORD.findall(sql)}.intersection(tables), default=None)
