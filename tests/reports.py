@@ -68,6 +68,15 @@ NOTHING = report()
 """What there is where no test was found."""
 
 
+def said_on(name: str, *messages: str) -> Answer:
+    """A node on which ``test_0``, ``test_1``, … failed with those messages; empty passed."""
+    results = [
+        result(f"test_{number}", Outcome.FAILED if message else Outcome.PASSED, message=message)
+        for number, message in enumerate(messages)
+    ]
+    return Answer(node=name, report=report(*results))
+
+
 def told(name: str, *, stock: Outcome = Outcome.PASSED, release: str = "r2") -> Report:
     """What the node of that name tells of four tests, of which one may fail."""
     why = {"message": "0 != 1", "traceback": "Traceback\n"} if stock is not Outcome.PASSED else {}

@@ -24,7 +24,8 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 ROWS = (
     "past",
     "results exceptions options escaping spelling watchdog errands loops arrivals",
-    "matrix console",
+    "findings console",
+    "matrix",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
     "fleet asserts",
     "nodes strip",
@@ -51,7 +52,18 @@ VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""
 
 WITHOUT_A_PROJECT = (
-    *(*VALUES, "matrix", "spelling", "wording", "schema", "fleet", "rows", "nodes", "strip"),
+    *(
+        *VALUES,
+        "findings",
+        "matrix",
+        "spelling",
+        "wording",
+        "schema",
+        "fleet",
+        "rows",
+        "nodes",
+        "strip",
+    ),
     *("renderers.*", "renderers"),
 )
 """They import neither Django's settings nor its HTTP: reports render without a project."""

@@ -1,140 +1,10 @@
-"""Tests × nodes: the same thing is said once, and a thousand nodes can be read."""
+"""Tests × nodes: what went the same way shares a column, or a line."""
 
 from __future__ import annotations
 
-import pytest
-
-from smoketest.access import trim
-from smoketest.fleet import ANSWER, RELEASE, Answer, merge
-from smoketest.matrix import drawn, findings, matrix, names, tally
-from smoketest.results import Detail, Outcome, Report
-from smoketest.wording import headline, provenance, remarks, where, which
-from tests.reports import FLEET, REFUSING, SPARED, report, result
-
-BAD = ("failed", "errored", "warned")
-
-
-def on(name: str, *messages: str) -> Answer:
-    """A node on which ``test_0``, ``test_1``, … failed with those messages; empty passed."""
-    results = [
-        result(f"test_{number}", Outcome.FAILED if message else Outcome.PASSED, message=message)
-        for number, message in enumerate(messages)
-    ]
-    return Answer(node=name, report=report(*results))
-
-
-def found(subject: Report) -> list[tuple[str, str, str]]:
-    """The last part of the id, the message and the place of all that went wrong."""
-    bad = [one for label in BAD for one in subject.labelled(label)]
-    return [
-        (one.result.id.rpartition(".")[2], one.result.message, where(one, subject))
-        for one in findings(subject, bad)
-    ]
-
-
-def test_the_same_failure_is_one_finding_with_all_its_nodes() -> None:
-    subject = merge([on("a", "1 != 2"), on("b", ""), on("c", "1 != 2"), on("d", "3 != 2")])
-    assert found(subject) == [
-        ("test_0", "1 != 2", "on a, c"),
-        ("test_0", "3 != 2", "on d"),
-    ]
-
-
-def test_where_nodes_say_many_things_the_last_finding_counts_them() -> None:
-    subject = merge([on(str(number), f"{number} != 99") for number in range(30)])
-    assert [said for _, said, _ in found(subject)] == [
-        *(f"{number} != 99" for number in range(4)),
-        "26 different messages, which the format json has",
-    ]
-    assert found(subject)[-1][2] == "on 26 of 30 nodes"
-
-
-def test_what_is_said_of_nodes_stands_before_the_tests_and_releases_first() -> None:
-    bad = [one for label in BAD for one in FLEET.labelled(label)]
-    ids = [one.result.id for one in findings(FLEET, bad)]
-    assert ids == [RELEASE, ANSWER, ANSWER, "module1.smoke.DemoTest.test_stock"]
-
-
-def test_in_the_report_of_one_process_each_result_is_a_finding() -> None:
-    two = report(result("test_a", Outcome.FAILED), result("test_a", Outcome.FAILED))
-    assert [one.nodes for one in findings(two, two.results)] == [(), ()]
-    assert where(findings(two, two.results)[0], two) == ""
-
-
-@pytest.mark.parametrize(
-    ("hit", "nodes", "place", "listed"),
-    [
-        (1, 1, "on 0", ""),
-        (1, 9, "on 0", ""),
-        (3, 9, "on 0, 1, 2", ""),
-        (3, 3, "on all 3 nodes", ""),
-        (4, 9, "on 4 of 9 nodes", "Nodes: 0, 1, 2, 3"),
-        (997, 1000, "on 997 of 1000 nodes", "Nodes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 987 more"),
-    ],
-)
-def test_few_nodes_are_named_and_many_are_counted(
-    hit: int, nodes: int, place: str, listed: str
-) -> None:
-    subject = merge([on(str(number), "1 != 2" if number < hit else "") for number in range(nodes)])
-    (finding,) = findings(subject, subject.labelled("failed"))
-    assert where(finding, subject) == place
-    assert which(finding, subject) == listed
-
-
-def test_names_are_on_one_line_whatever_they_are() -> None:
-    assert names(["a\nPASS", "\x1b[2J"]) == r"a\nPASS, \x1b[2J"
-
-
-def test_a_test_is_counted_once_under_the_worst_that_became_of_it() -> None:
-    subject = merge([on("a", "", "", "1 != 2"), on("b", "", "3 != 4", ""), REFUSING])
-    counts = tally(subject)
-    assert (counts.run, counts.passed, counts.failed, counts.hit) == (3, 1, 2, 2)
-
-
-@pytest.mark.parametrize(
-    ("subject", "words"),
-    [
-        (merge([on("a", "", ""), on("b", "", "")]), "2 of 2 tests passed, on 2 of 2 nodes"),
-        (merge([on("a", ""), on("b", "1")]), "1 of 1 test failed, on 1 of 2 nodes"),
-        (merge([on("a", ""), REFUSING]), "1 of 1 test passed, on 1 of 2 nodes, 1 node without"),
-        (SPARED, "2 of 3 tests passed, on 2 of 3 nodes, 1 warning, 1 skipped"),
-        (
-            FLEET,
-            "2 different releases, 1 of 3 tests failed, on 1 of 6 nodes, 2 nodes without",
-        ),
-        (merge([REFUSING]), "0 of 1 node passed, 1 node without a report"),
-        (merge([Answer(node="a", report=report())]), "0 of 1 node passed, 1 node that could not"),
-    ],
-)
-def test_the_headline_of_a_fleet_counts_tests_and_nodes(subject: Report, words: str) -> None:
-    assert headline(subject).startswith(words)
-
-
-def test_a_fleet_that_could_not_tell_names_the_nodes_that_could_not() -> None:
-    subject = merge([on("a", ""), Answer(node="b", report=report())])
-    assert subject.exit_status == 3
-    assert remarks(subject) == ["Nothing failed on these nodes, and they did not pass: b."]
-
-
-def test_why_a_fleet_could_not_tell_is_said_to_whom_no_node_is_shown() -> None:
-    trimmed = trim(merge([on("a", ""), Answer(node="b", report=report())]), Detail.SUMMARY)
-    assert remarks(trimmed) == ["Nothing failed, and not all that was asked for came to an end."]
-
-
-def test_a_run_whose_only_test_was_optional_and_cut_off_says_why_it_is_no_pass() -> None:
-    cut = report(result("test_a", Outcome.ERRORED, optional=True, cut_off=True))
-    assert not cut.passed
-    assert remarks(cut) == ["No test ran to its end before the deadline, and that is never a pass."]
-
-
-def test_a_fleet_tells_which_nodes_answered_with_an_earlier_run() -> None:
-    earlier = Answer(node="b", report=report(result("test_0")).as_cached(3.0))
-    said = provenance(merge([on("a", ""), earlier]))
-    assert said == "1 node answered with the report of a run that had ended up to 3.0 s before: b."
-    assert provenance(merge([on("a", "")])) == ""
-
-
-# -- the matrix
+from smoketest.fleet import merge
+from smoketest.matrix import drawn, matrix
+from tests.reports import FLEET, SPARED, said_on
 
 
 def test_nodes_that_went_the_same_way_share_a_column() -> None:
@@ -159,8 +29,8 @@ def test_tests_that_ended_alike_and_well_share_a_line() -> None:
 
 
 def test_a_thousand_nodes_are_drawn_in_a_few_lines() -> None:
-    nodes = [on(str(number), *[""] * 50) for number in range(997)]
-    nodes += [on(name, *[""] * 49, "1 != 2") for name in ("x", "y", "z")]
+    nodes = [said_on(str(number), *[""] * 50) for number in range(997)]
+    nodes += [said_on(name, *[""] * 49, "1 != 2") for name in ("x", "y", "z")]
     assert list(drawn(merge(nodes))) == [
         "1  997 nodes, passed: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 987 more",
         "2  3 nodes, failed: x, y, z",
@@ -174,13 +44,17 @@ def test_a_thousand_nodes_are_drawn_in_a_few_lines() -> None:
 
 
 def test_nodes_that_all_went_the_same_way_are_one_line() -> None:
-    assert list(drawn(merge([on("a", "", ""), on("b", "", "")]))) == ["2 nodes, passed: a, b"]
+    assert list(drawn(merge([said_on("a", "", ""), said_on("b", "", "")]))) == [
+        "2 nodes, passed: a, b"
+    ]
 
 
 def test_a_matrix_has_an_end_in_both_directions_and_keeps_what_is_worst() -> None:
     tests = 60
-    nodes = [on(f"n{n}", *("x" if n >> bit & 1 else "" for bit in range(6))) for n in range(64)]
-    nodes.append(on("wide", *["x"] * tests))
+    nodes = [
+        said_on(f"n{n}", *("x" if n >> bit & 1 else "" for bit in range(6))) for n in range(64)
+    ]
+    nodes.append(said_on("wide", *["x"] * tests))
     table = matrix(merge(nodes))
     assert len(table.columns) == 20
     assert table.more_nodes == len(nodes) - 20
@@ -188,5 +62,5 @@ def test_a_matrix_has_an_end_in_both_directions_and_keeps_what_is_worst() -> Non
     assert len(table.lines) == 6  # the node with more tests has one column of many
     wide = matrix(merge(nodes[-1:]))
     assert (len(wide.lines), wide.more_lines) == (50, 10)
-    two = merge([nodes[-1], on("short", "x")])
+    two = merge([nodes[-1], said_on("short", "x")])
     assert "and 10 more lines, which the format json has" in list(drawn(two))

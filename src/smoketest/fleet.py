@@ -17,14 +17,13 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from .matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
+from .findings import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
 from .results import Detail, Node, Outcome, Report, TestResult
 from .spelling import counted
 from .wording import remarks
 
 __all__ = [
     "ANSWER",
-    "NOT_TESTS",
     "RELEASE",
     "VERDICT",
     "Answer",

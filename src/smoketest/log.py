@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from smoketest.escaping import one_line, visible
-from smoketest.matrix import Finding, findings
+from smoketest.findings import Finding, findings
 from smoketest.results import LABELS, Report
 from smoketest.wording import headline, where
 

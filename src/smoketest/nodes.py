@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from smoketest.escaping import one_line, visible
-from smoketest.matrix import Column, Line, described, matrix, names, titled
+from smoketest.findings import names
+from smoketest.matrix import Column, Line, described, matrix, titled
 from smoketest.results import Node, Report
 from smoketest.spelling import counted
 from smoketest.wording import provenance

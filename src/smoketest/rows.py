@@ -16,7 +16,7 @@ from itertools import islice
 from urllib.parse import quote
 
 from smoketest.escaping import one_line, uncoloured, visible
-from smoketest.matrix import MOST_ACCOUNTS, NOT_TESTS, VERIFY
+from smoketest.findings import MOST_ACCOUNTS, is_test
 from smoketest.nodes import Names, short_names
 from smoketest.results import Report, TestResult
 from smoketest.selection import label_for
@@ -131,8 +131,7 @@ def _accounts(found: Sequence[TestResult], called: Names) -> list[Account]:
 
 def _command(result: TestResult) -> str:
     """Return the command line that runs the test again; a shell takes it as it stands."""
-    is_test = result.id not in NOT_TESTS and not result.id.startswith(VERIFY)
-    if result.label not in FOLDING or not is_test:
+    if result.label not in FOLDING or not is_test(result.id):
         return ""
     return f"{COMMAND} {shlex.quote(one_line(label_for(result.id)))}"
 

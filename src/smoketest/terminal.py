@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from smoketest.escaping import one_line, visible
-from smoketest.matrix import NOT_TESTS, VERIFY, Finding, drawn, findings, tally
+from smoketest.findings import Finding, findings, is_test, tally
+from smoketest.matrix import drawn
 from smoketest.results import LABELS, Outcome, Report, TestResult
 from smoketest.selection import label_for
 from smoketest.tracebacks import short
@@ -107,14 +108,10 @@ def _on(result: TestResult) -> str:
     return f" on {one_line(result.node)}" if result.node else ""
 
 
-def _is_test(result: TestResult) -> bool:
-    return result.id not in NOT_TESTS and not result.id.startswith(VERIFY)
-
-
 def _again(report: Report, program: str, option: str) -> Iterator[str]:
     """Yield the command line that runs just what failed; a shell takes it as it stands."""
     failed = report.labelled("failed", "errored")
-    ids = dict.fromkeys(one.id for one in failed if _is_test(one))
+    ids = dict.fromkeys(one.id for one in failed if is_test(one.id))
     if not ids:
         return
     labels = dict.fromkeys(f"{option}{shlex.quote(one_line(label_for(id)))}" for id in ids)

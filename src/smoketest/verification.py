@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from . import isolation
-from .matrix import VERIFY
+from .findings import VERIFY
 from .results import Outcome, TestResult
 
 PATIENCE = 2.0

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 
 from . import runner
 from .exceptions import InvalidSelection
-from .matrix import VERIFY
+from .findings import VERIFY
 from .options import Options
 from .results import Report, TestResult
 from .selection import Selection, label_for

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from smoketest.escaping import one_line, uncoloured, visible
-from smoketest.matrix import ANSWER, NOT_TESTS, RELEASE, VERDICT, Finding, Tally, names, tally
+from smoketest.findings import ANSWER, NOT_TESTS, RELEASE, VERDICT, Finding, Tally, names, tally
 from smoketest.results import Counts, Node, Outcome, Report, TestResult
 from smoketest.spelling import counted
 

@@ -10,7 +10,8 @@ from html import escape
 from typing import ClassVar
 
 from smoketest.escaping import one_line, visible
-from smoketest.matrix import Finding, Matrix, described, findings, matrix, titled
+from smoketest.findings import Finding, findings
+from smoketest.matrix import Matrix, described, matrix, titled
 from smoketest.results import Detail, Report, TestResult
 from smoketest.wording import (
     explanation,

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from smoketest.escaping import one_line
-from smoketest.matrix import NOT_TESTS, Column, Finding, described, findings, matrix
+from smoketest.findings import NOT_TESTS, Finding, findings
+from smoketest.matrix import Column, described, matrix
 from smoketest.results import Detail, Report
 from smoketest.wording import headline, notes, provenance, reason, remarks, runbook, where
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from smoketest.escaping import one_line, visible
-from smoketest.matrix import Finding, drawn, findings
+from smoketest.findings import Finding, findings
+from smoketest.matrix import drawn
 from smoketest.results import Detail, Report
 from smoketest.wording import provenance, remarks, runbook, where, which
 
