@@ -63,7 +63,7 @@ def test_the_empty_selection_is_everything_in_order() -> None:
         (("shop", "shop.smoke.orders"), [CATALOGUE, PAYMENT, ORDERS]),
         (("empty",), []),
         (("company.empty",), []),
-        (("empty", "bank"), [BALANCE]),
+        (("empty", "company.empty"), []),
     ],
 )
 def test_labels_are_apps_packages_modules_classes_or_methods(
@@ -89,6 +89,14 @@ def test_the_name_of_classes_with_one_address_means_all_of_them() -> None:
     candidates = [*ALL, second]
     assert chosen(candidates, labels=("shop.smoke.Catalogue.test_pay",)) == [PAYMENT, second]
     assert chosen(candidates, labels=("shop.smoke.Catalogue-2",)) == [second]
+
+
+def test_label_of_an_app_without_tests_is_refused_beside_one_that_has_some() -> None:
+    """A run of the others would pass as if it had verified that app, too."""
+    with pytest.raises(InvalidSelection) as caught:
+        chosen(labels=("bank", "empty"))
+    assert str(caught.value).startswith("Label 'empty' selects no test: that app has none")
+    assert str(caught.value).endswith("Known labels: bank, shop.")
 
 
 @pytest.mark.parametrize(

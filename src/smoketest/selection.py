@@ -59,8 +59,8 @@ class Selection:
     ) -> list[Candidate]:
         """Return the chosen ``candidates``, in their order; possibly none.
 
-        ``app_labels`` are words that are valid labels even without a test. Raises
-        ``InvalidSelection`` for a label or a tag that nothing has.
+        ``app_labels`` are words that are valid labels even without a test, where no other
+        label has one either. Raises ``InvalidSelection`` for a label or a tag that nothing has.
         """
         chosen = list(candidates)
         if self.labels:
@@ -77,7 +77,7 @@ class Selection:
         self, candidates: Sequence[Candidate], app_labels: Collection[str]
     ) -> list[Candidate]:
         wanted = frozenset(self.labels)
-        met: set[str] = set(app_labels) & wanted
+        met: set[str] = set()
         chosen = []
         for candidate in candidates:
             hits = wanted.intersection(_words_for(candidate))
@@ -87,8 +87,10 @@ class Selection:
                 chosen.append(candidate)
                 met |= hits
         for label in self.labels:
-            if label not in met:
+            if label not in met and label not in app_labels:
                 raise _unknown_label(label, candidates, app_labels)
+            if label not in met and chosen:
+                raise _idle_label(label, candidates)
         return chosen
 
     def _check_tags(self, candidates: Sequence[Candidate]) -> None:
@@ -163,11 +165,23 @@ def _addresses(candidate: Candidate) -> Iterator[str]:
             yield f"{module}.{candidate.id.removeprefix(home)}"
 
 
+def _idle_label(label: str, candidates: Iterable[Candidate]) -> InvalidSelection:
+    return InvalidSelection(
+        f"Label {label!r} selects no test: that app has none, or is left out. A run of the"
+        " others could pass as if the app had been verified, too. Leave the label away, or look"
+        f" where its smoke module went. Known labels: {_listed(sorted(_apps(candidates)))}."
+    )
+
+
+def _apps(candidates: Iterable[Candidate]) -> set[str]:
+    return {app for candidate in candidates for app in candidate.apps}
+
+
 def _unknown_label(
     label: str, candidates: Iterable[Candidate], app_labels: Collection[str]
 ) -> InvalidSelection:
     words = {word for candidate in candidates for word in _words_for(candidate)}
-    apps = {app for candidate in candidates for app in candidate.apps}
+    apps = _apps(candidates)
     why = "no app, module, class or method of that name has smoke tests"
     return _unknown("label", label, why, {*_neighbours(label, words), *app_labels}, apps)
 
