@@ -28,8 +28,7 @@ ROWS = (
     "matrix",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
     "fleet asserts",
-    "nodes strip",
-    "rows",
+    "page",
     "timeouts verification marks client renderers.* listing terminal progress supervision stopping",
     "testcases renderers",
     "units unloadable smoketest",
@@ -45,26 +44,15 @@ ROWS = (
 )
 WINGS = (
     *("results", "isolation", "scheduling", "processes", "probes"),
-    *("conf", "checks", "gate", "workers"),
+    *("conf", "checks", "gate", "page", "workers"),
 )
 
 VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""
 
 WITHOUT_A_PROJECT = (
-    *(
-        *VALUES,
-        "findings",
-        "matrix",
-        "spelling",
-        "wording",
-        "schema",
-        "fleet",
-        "rows",
-        "nodes",
-        "strip",
-    ),
-    *("renderers.*", "renderers"),
+    *(*VALUES, "findings", "matrix", "spelling", "wording", "schema", "fleet"),
+    *("page", "renderers.*", "renderers"),
 )
 """They import neither Django's settings nor its HTTP: reports render without a project."""
 

@@ -18,7 +18,7 @@ from tests import browsers
 from tests.projects import REPOSITORY, Project, Served
 from tests.shop import EXAMPLE, Shop
 from tests.test_callers import until_there
-from tests.test_nodes import answer
+from tests.test_page_nodes import answer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

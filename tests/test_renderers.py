@@ -59,7 +59,7 @@ FILES: dict[str, Callable[[Report], str]] = {
 RECORDED = [
     *(("report", EVERYTHING, suffix) for suffix in FILES),
     *(("nothing", NOTHING, suffix) for suffix in FILES),
-    # The page of a fleet shows itself in test_nodes.
+    # The page of a fleet shows itself in test_page_nodes.
     *(("fleet", FLEET, suffix) for suffix in FILES if suffix != "html"),
 ]
 

@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 from django.template import Context, Engine, Template
 from django.utils.safestring import mark_safe
 
-from smoketest import nodes
 from smoketest.escaping import one_line
+from smoketest.page import nodes
+from smoketest.page.history import history
+from smoketest.page.markup import BLANK, group, markup
+from smoketest.page.rows import Row, percent, rows
 from smoketest.results import Detail, Report
-from smoketest.rows import BLANK, Row, group, markup, percent, rows
-from smoketest.strip import strip
 from smoketest.wording import headline, remarks, when
 
 SECTIONS = (
@@ -129,7 +130,7 @@ def _findings(report: Report) -> dict[str, Any]:
         "sections": sections,
         "total": sum(section["size"] for section in sections),
         "fleet": _fleet(report, every),
-        "history": strip(report.recent),
+        "history": history(report.recent),
         "nothing": not report.results and not report.selected and not report.elsewhere,
     }
 

@@ -14,7 +14,7 @@ _SIGNS = {"passed": "✓", "failed": "✕", "skipped": "?"}
 """Beside the colour: what stands in the strip for a run that passed, failed, could not tell."""
 
 
-def strip(recent: Sequence[Past]) -> dict[str, Any]:
+def history(recent: Sequence[Past]) -> dict[str, Any]:
     """Return what ``history.html`` shows of ``recent`` runs, the oldest first.
 
     One run, of which the page itself tells, has nothing before it to be shown.

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from smoketest.access import trim
+from smoketest.page.history import history, said
 from smoketest.past import Past, failing, new_releases
 from smoketest.renderers.html import HTMLRenderer
 from smoketest.results import Detail, Outcome, Report, TestResult
-from smoketest.strip import said, strip
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -64,7 +64,7 @@ def test_the_first_thing_it_says_is_since_when_it_fails(verdicts: str, sentence:
 
 def test_nothing_fails_where_nothing_ran() -> None:
     assert failing([]) is None
-    assert strip([]) == {}
+    assert history([]) == {}
     assert "Recent runs" not in page([])
 
 
@@ -116,6 +116,6 @@ def test_a_verdict_has_no_history() -> None:
 
 
 def test_a_single_run_has_no_strip_for_the_page_tells_of_it() -> None:
-    assert strip(runs("F")) == {}
+    assert history(runs("F")) == {}
     assert "Recent runs" not in page(runs("F"))
     assert "Recent runs" in page(runs("PF"))

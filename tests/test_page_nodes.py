@@ -8,9 +8,10 @@ from html import unescape
 from typing import Any
 
 from smoketest.fleet import Answer, Expectation, merge
+from smoketest.page.markup import MOST_NAMES
+from smoketest.page.rows import rows
 from smoketest.renderers.html import HTMLRenderer
 from smoketest.results import Outcome, Report
-from smoketest.rows import MOST_NAMES, rows
 from tests.reports import HOSTILE, report, result
 from tests.test_renderers_html import Page, shown
 
