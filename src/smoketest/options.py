@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ROLES = ("web", "worker")
+WEB, WORKER = "web", "worker"
+ROLES = (WEB, WORKER)
 """What a process can count as."""
 
 Probe = str | tuple[str, Mapping[str, Any]]

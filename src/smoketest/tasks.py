@@ -19,7 +19,8 @@ if find_spec("celery"):
     from celery import shared_task  # type: ignore[import-untyped]
 
     from smoketest import periodic
-    from smoketest.workers import ROLE, answering
+    from smoketest.options import WORKER
+    from smoketest.workers import answering
 
     # Acknowledged before it runs, whatever the project's default is: a worker that dies
     # over the tests must not hand them to the next one.
@@ -35,4 +36,4 @@ if find_spec("celery"):
     )
     def run_periodically(**words: Any) -> str:
         """Run the smoke tests in this process; see ``periodic.selection`` for ``words``."""
-        return periodic.run(periodic.selection(**words), ROLE).status
+        return periodic.run(periodic.selection(**words), WORKER).status

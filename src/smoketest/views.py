@@ -37,7 +37,7 @@ from smoketest.cleansing import cleanse, cleanse_result, cleanser
 from smoketest.conf import settings
 from smoketest.fleet import Answer, Expectation
 from smoketest.log import log_report
-from smoketest.options import Options
+from smoketest.options import WEB, WORKER, Options
 from smoketest.query import Query
 from smoketest.results import Detail, Report, TestResult
 from smoketest.selection import Selection
@@ -139,7 +139,7 @@ class IndexView(View):
 
     def get_options(self, asked: Query) -> Options:
         """Return how to run: by the settings, with limits as low as the caller wants them."""
-        role = workers.ROLE if asked.workers else settings.role or "web"
+        role = WORKER if asked.workers else settings.role or WEB
         options = conf.options(failfast=asked.failfast, verify=asked.verify, role=role)
         options = conf.lowered(options, timeout=asked.timeout, deadline=asked.deadline)
         return conf.lowered(options, deadline=query.scrape_deadline(self.request))

@@ -23,6 +23,7 @@ from smoketest.escaping import one_line
 from smoketest.fleet import Answer
 from smoketest.gate.addresses import PORTS, Address, unknown_name
 from smoketest.gate.reading import Cleanse, NoReport, Received, WrongSelection, excerpt, report
+from smoketest.options import WEB
 from smoketest.results import Report
 
 LARGEST = 10_000_000
@@ -36,8 +37,6 @@ REDIRECTS = 5
 
 PAUSE = 1.0
 """Seconds until a busy node is asked again, at least, and where it does not say when."""
-
-ROLE = "web"
 
 HEADERS = {
     "Accept": "application/json",
@@ -144,7 +143,7 @@ class Asker:
             if not problem:
                 async with asyncio.timeout_at(until):
                     found = await exchange.report(until)
-                return Reply(Answer(node=address.name, role=ROLE, report=found))
+                return Reply(Answer(node=address.name, role=WEB, report=found))
         except NoReport as error:
             problem, misunderstood = str(error), isinstance(error, WrongSelection)
         except TimeoutError:
@@ -156,7 +155,7 @@ class Asker:
         except httpx.HTTPError as error:
             problem = exchange.failed(error)
         said = self._question.cleansed(problem)
-        return Reply(Answer(node=address.name, role=ROLE, problem=said), misunderstood)
+        return Reply(Answer(node=address.name, role=WEB, problem=said), misunderstood)
 
 
 class _Exchange:

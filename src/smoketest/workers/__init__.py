@@ -9,7 +9,7 @@ Celery is an extra. Only ``tasks``, and what :func:`ask` imports, needs it.
 
 from __future__ import annotations
 
-from .asking import ROLE, TASK, Listener, ask
+from .asking import TASK, Listener, ask
 from .rounds import Rounds
 
-__all__ = ["ROLE", "TASK", "Listener", "Rounds", "ask"]
+__all__ = ["TASK", "Listener", "Rounds", "ask"]

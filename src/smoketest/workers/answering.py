@@ -14,12 +14,12 @@ from smoketest import conf, runner, sharing
 from smoketest.cleansing import cleanse, cleanser
 from smoketest.exceptions import SmokeTestError
 from smoketest.log import log_report
-from smoketest.options import Options
+from smoketest.options import WORKER, Options
 from smoketest.results import Report
 from smoketest.selection import Selection
 
 from . import letters
-from .asking import LIMITS, ROLE
+from .asking import LIMITS
 
 logger = logging.getLogger("smoketest")
 
@@ -73,7 +73,7 @@ def _report(question: Mapping[str, Any]) -> Report:
         return runner.run(selection, replace(options, deadline=seconds))
 
     # In a pool of threads two questions may come to one process.
-    key = ROLE, selection, repr(options)
+    key = WORKER, selection, repr(options)
     return sharing.shared_run(key, run, deadline=options.deadline, finish=_finished)
 
 
@@ -87,4 +87,4 @@ def _options(question: Mapping[str, Any]) -> Options:
     """Return how to run: by this process's settings, within the limits of the question."""
     limits = {name: value for name, value in question["limits"].items() if name in LIMITS}
     deadline = min(float(question["limits"]["deadline"]), _seconds(question))
-    return conf.options(**limits, role=ROLE, deadline=max(deadline, 0.0))
+    return conf.options(**limits, role=WORKER, deadline=max(deadline, 0.0))

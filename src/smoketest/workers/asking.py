@@ -16,7 +16,7 @@ from django.db import connections
 
 from smoketest import fleet, refusals, runner
 from smoketest.fleet import ANYTHING, Answer, Expectation
-from smoketest.options import Options
+from smoketest.options import WORKER, Options
 from smoketest.results import Report
 from smoketest.runner import Stopped
 from smoketest.selection import Selection
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 TASK = "smoketest.run"
 """The name of the task that a worker has to know."""
-
-ROLE = "worker"
-"""What a worker counts as, by which it chooses its tests."""
 
 LIMITS = ("timeout", "timeout_ceiling", "parallel", "failfast", "verify")
 """The options that a worker takes from whoever asks; all others are its own settings."""
@@ -74,7 +71,7 @@ def ask(
         raise Nested(test_id)
     app = _application()
     letterbox = letters.choose(app)
-    runner.select(selection, replace(options, role=ROLE))
+    runner.select(selection, replace(options, role=WORKER))
     listener.on_start()
     return _Asking(app, letterbox, selection, options, expectation).report(listener)
 
@@ -218,7 +215,7 @@ class _Asking:
         if not self._asked:
             yield Answer(node=f"broker {self._broker.name}", problem=problem)
         for node in silent:
-            yield Answer(node=node, role=ROLE, problem=problem)
+            yield Answer(node=node, role=WORKER, problem=problem)
 
     def _expected(self) -> Expectation:
         """Return the expectation; nobody at all is never a pass."""

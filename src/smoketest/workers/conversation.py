@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from smoketest.fleet import Answer
+from smoketest.options import WORKER
 from smoketest.results import Report
 
 from . import problems
@@ -23,7 +24,6 @@ from .broker import Broker
 from .letters import Letter, Letterbox, Unreachable
 from .pace import Pace
 
-ROLE = "worker"
 POLL = 0.02
 """Seconds between two looks for answers, and as much more for each 20 that are missing."""
 RENEW = 2.0
@@ -161,7 +161,7 @@ class Conversation:
             self._say(node, problems.UNREADABLE)
         else:
             self._waiting.pop(node, None)
-            self.on_answer(Answer(node=node, role=ROLE, report=report))
+            self.on_answer(Answer(node=node, role=WORKER, report=report))
 
     def _part(self) -> None:
         """Say of everybody who has not answered what became of them."""
@@ -188,4 +188,4 @@ class Conversation:
 
     def _say(self, node: str, problem: str, *, cut_off: bool = False) -> None:
         self._waiting.pop(node, None)
-        self.on_answer(Answer(node=node, role=ROLE, problem=problem, cut_off=cut_off))
+        self.on_answer(Answer(node=node, role=WORKER, problem=problem, cut_off=cut_off))

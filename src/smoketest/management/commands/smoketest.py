@@ -34,7 +34,7 @@ from smoketest.console import CannotWrite, Console, exit_now, exit_within, or_no
 from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE, Delivery
 from smoketest.exceptions import CannotIsolate, InvalidSelection, SmokeTestError, UnknownFormat
 from smoketest.fleet import Expectation
-from smoketest.options import Options
+from smoketest.options import WORKER, Options
 from smoketest.outputs import InvalidOutput, Output
 from smoketest.progress import LiveLine, Progress
 from smoketest.results import Report
@@ -308,7 +308,7 @@ def _limits(options: Mapping[str, Any]) -> Options:
     given = arguments.positive(options, ("parallel", "timeout", "deadline", "wait"))
     given.pop("wait", None)  # is about several runs, not about one
     flags = {name: options[name] for name in ("failfast", "isolate", "verify")}
-    role = {"role": workers.ROLE} if options["workers"] else {}
+    role = {"role": WORKER} if options["workers"] else {}
     return conf.options(**flags, **given, **role)
 
 
