@@ -65,6 +65,28 @@ def test_what_had_ended_before_is_told_although_nobody_could_take_note_of_it(
     assert "Tests that ended before: 1 passed, 1 failed.\n" in done.stderr
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
+def test_a_stream_that_is_closed_does_not_blind_the_watchdog(project: Project, closed: str) -> None:
+    project.smoke(SMOKE)
+    done = under_a_shell(project, f'exec "$@" {closed}', "--deadline", "1")
+    assert done.returncode == 3
+    assert "    not ended: shop.smoke.T.test_hog\n" in done.stderr
+    assert "in test_hog\n" in done.stderr
+
+
+def under_a_shell(project: Project, line: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command by the shell's ``line``, in which it is ``"$@"``."""
+    return subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable, "-m", "django", "smoketest", *arguments],
+        env=project.environment(),
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+
+
 def test_an_import_that_hangs_is_a_result_of_the_command(project: Project) -> None:
     project.smoke("import threading\nthreading.Event().wait()")
     done = project.command("--deadline", "1")
@@ -232,6 +254,15 @@ def test_where_no_process_can_be_started_the_run_goes_on_and_the_log_says_so(
     with supervision.supervised(60) as watched:
         watched.on_start(["a"])
     assert "not watched from outside" in caplog.text
+
+
+def test_where_no_file_can_be_written_the_run_goes_on_and_the_log_says_so(
+    project: Project,
+) -> None:
+    project.smoke("from smoketest import SmokeTest\nclass T(SmokeTest):\n def test(self): pass")
+    done = under_a_shell(project, 'ulimit -f 0; exec "$@"')  # files in memory have it as well
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "PASS: 1 of 1 test passed")
+    assert "not watched from outside ([Errno 27] File too large)" in done.stderr
 
 
 # -- the journal

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -61,15 +61,37 @@ def supervised(seconds: float) -> Iterator[Watched]:
     the same at once, and a polite request to end (SIGTERM) interrupts the run as Ctrl-C
     does, with a report. Only for the main thread of a process that is ours.
     """
-    with _file_in_memory() as file, _signals():
+    _fill_gaps()
+    with _signals(), ExitStack() as ends:
+        yield _watched(seconds, ends)
+
+
+def _watched(seconds: float, ends: ExitStack) -> Watched:
+    """Start the watchdog, if that is possible; ``ends`` sees to its end."""
+    try:
+        file = ends.enter_context(_file_in_memory())
         watched = _Journalled(watchdog.Journal(file.fileno()), seconds)
-        dog = _started(file.fileno())
-        try:
-            yield watched
-        finally:
-            if dog is not None:
-                dog.kill()
-                dog.communicate()
+        ends.callback(_end, _started(file.fileno()))
+    except OSError as error:
+        logger.warning(
+            "The run is not watched from outside (%s): a test that holds Python's interpreter "
+            "lock can outlast the deadline. Let this user start one process more, and write a "
+            "file in memory.",
+            error,
+        )
+        return Watched()
+    return watched
+
+
+def _fill_gaps() -> None:
+    """Let /dev/null take the place of each standard stream that is closed (``<&-``).
+
+    What is opened next would be in its place: the journal in that of the standard input,
+    which the watchdog gets anew, or a database where the stacks are printed.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _file_in_memory() -> IO[Any]:
@@ -84,22 +106,20 @@ def _started(journal: int) -> subprocess.Popen[bytes] | None:
     if getattr(sys, "frozen", False) or not sys.executable or not _WATCHDOG.is_file():
         return None  # sys.executable would be the program itself, or the file is in an archive
     command = [sys.executable, "-I", "-S", str(_WATCHDOG), str(os.getpid()), str(journal)]
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[journal],
-            cwd="/",
-            start_new_session=True,  # Ctrl-C is for us
-        )
-    except OSError as error:
-        logger.warning(
-            "The run is not watched from outside (%s): a test that holds Python's interpreter "
-            "lock can outlast the deadline. Let this user start one process more.",
-            error,
-        )
-        return None
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[journal],
+        cwd="/",
+        start_new_session=True,  # Ctrl-C is for us
+    )
+
+
+def _end(dog: subprocess.Popen[bytes] | None) -> None:
+    if dog is not None:
+        dog.kill()
+        dog.communicate()
 
 
 @contextmanager
