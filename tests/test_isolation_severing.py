@@ -7,14 +7,18 @@ not be started again when the server is back.
 
 from __future__ import annotations
 
+import gc
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 
 import pytest
 from django.conf import settings
 from django.db import connections
+from django.db.utils import OperationalError
 
 from smoketest import SmokeTest, isolation, scheduling, timeouts
 from smoketest.exceptions import Refused
@@ -140,3 +144,30 @@ def test_connection_that_the_server_ends_before_the_rollback_is_named(
     lost = pytest.raises(Refused, match="'default' was lost before the end of the test")
     with isolation.guarded_thread(limits, monotonic() + 60), lost:
         write_and_lose_the_connection(server, outside)
+
+
+def sockets() -> int:
+    """How many sockets the process has open."""
+    opened = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            opened += str(descriptor.readlink()).startswith("socket:")
+    return opened
+
+
+def test_connecting_that_is_given_up_leaves_no_descriptor(server: str) -> None:
+    """And at once: until the garbage is collected, a site that is polled could run out of them."""
+    options = {**settings.DATABASES["default"].get("OPTIONS", {}), "connect_timeout": 1}
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        configured(PORT=str(silent.getsockname()[1]), OPTIONS=options),
+        isolation.guarded_thread(isolation.Limits()),
+    ):
+        before = sockets()
+        gc.disable()
+        try:
+            with pytest.raises(OperationalError), isolation.rolled_back("a test"):
+                Item.objects.count()
+            assert sockets() == before
+        finally:
+            gc.enable()

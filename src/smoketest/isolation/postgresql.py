@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from traceback import clear_frames
 from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
@@ -58,7 +59,13 @@ class PostgreSQLGuard(ServerGuard):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a connection, of which :meth:`sever` has what it needs."""
-        driver = super().get_new_connection(conn_params)
+        try:
+            driver = super().get_new_connection(conn_params)
+        except self.Database.OperationalError as error:
+            # psycopg 3 has a descriptor there, of what was not connected in time, and keeps
+            # the error in a circle: it would stay open until the garbage is collected.
+            clear_frames(error.__traceback__)
+            raise
         if not _CANCELS_SAFELY:
             self._smoke_cancellation = Cancellation(driver)
         return driver
