@@ -85,7 +85,7 @@ class TestResult:
     @property
     def label(self) -> str:
         """One of :data:`LABELS`: its outcome, but an optional failure is ``warned``."""
-        return "warned" if self.warned else self.outcome
+        return "warned" if self.warned else self.outcome.value
 
     @property
     def class_id(self) -> str:
