@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 from time import monotonic
@@ -730,6 +731,57 @@ def test_test_that_loses_a_deadlock_runs_once_more_alone(vendor: str, outside: O
     assert sorted(result.retried for result in report.results) == [False, True]
     assert len(tries) == 3
     assert report.counts.run == 2
+
+
+CIRCLE = {
+    "circle": """
+import threading
+barrier, seen = threading.Barrier(2), set()
+def meet(name):
+    if name in seen:
+        return False
+    seen.add(name)
+    barrier.wait(10)
+    return True
+""",
+    "circle_one": """
+import circle
+if circle.meet("one"):
+    from circle_two import name
+name = 1
+""",
+    "circle_two": """
+import circle
+if circle.meet("two"):
+    from circle_one import name
+name = 1
+""",
+}
+"""Two modules that import each other the first time, when both are under way."""
+
+
+def test_test_that_gets_half_a_module_runs_once_more_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python lets one of two threads go on that import from both ends of a circle."""
+    for name, source in CIRCLE.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class ImportTest(SmokeTest):
+        def test_1(self) -> None:
+            self.assertEqual(import_module("circle_one").name, 1)
+
+        def test_2(self) -> None:
+            self.assertEqual(import_module("circle_two").name, 1)
+
+    try:
+        report = run(ImportTest)
+    finally:
+        for name in CIRCLE:
+            sys.modules.pop(name, None)
+    assert outcomes(report) == ["test_1 passed", "test_2 passed"], report.results
+    assert any(result.retried for result in report.results)
 
 
 class Deadlock(Exception):

@@ -14,12 +14,16 @@ _MYSQL_CODES = frozenset({1205, 1213})
 
 
 def lost_a_lock(error: BaseException) -> bool:
-    """Whether ``error``, or what it came from, is a lost deadlock or lock wait."""
+    """Whether ``error``, or what it came from, is a lost deadlock or lock wait.
+
+    That of an import, too: of two threads that import from both ends of a circle, Python lets
+    one go on with half a module.
+    """
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        if _is_contention(cause):
+        if _is_contention(cause) or _is_half_a_module(cause):
             return True
         cause = cause.__cause__ or cause.__context__
     return False
@@ -33,3 +37,11 @@ def _is_contention(error: BaseException) -> bool:
     if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _SQLITE_CODES:
         return True
     return isinstance(error, DatabaseError) and bool(error.args) and error.args[0] in _MYSQL_CODES
+
+
+def _is_half_a_module(error: BaseException) -> bool:
+    if isinstance(error, ImportError):
+        return not isinstance(error, ModuleNotFoundError)
+    if isinstance(error, AttributeError):
+        return "partially initialized module" in str(error)
+    return type(error).__name__ == "_DeadlockError"  # of the import machinery, and in no module
