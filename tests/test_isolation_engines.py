@@ -77,10 +77,42 @@ def test_value_that_is_also_the_name_of_such_a_table_is_no_fault(
     passed(made(test_writes=test_writes))
 
 
+def test_column_that_is_also_the_name_of_such_a_table_is_no_fault(
+    mysql: Databases, outside: Outside
+) -> None:
+    outside("CREATE TABLE name (id integer) ENGINE=MyISAM")
+
+    def test_writes(self: SmokeTest) -> None:
+        item = Item.objects.create(name="a")
+        Item.objects.bulk_create([Item(name="b"), Item(name="c")])
+        Item.objects.filter(name="b").update(name="d")
+        item.delete()
+        Item.objects.filter(name="d").delete()
+        sql("INSERT INTO testapp_item (name) SELECT id FROM name")
+        sql("REPLACE testapp_item SET name = 'e'")
+
+    passed(made(test_writes=test_writes))
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "INSERT INTO leftover VALUES ('1')",
+        "insert ignore leftover(id) VALUES (1)",
+        "INSERT INTO test.`leftover` SET id = 1",
+        "INSERT INTO`leftover`SELECT 1",
+        "INSERT INTO leftover WITH one AS (SELECT 1) SELECT * FROM one",
+        "REPLACE leftover VALUES (1)",
+        "UPDATE leftover SET id = 1",
+        "UPDATE testapp_item JOIN leftover SET name = 'x', leftover.id = 1",
+        "DELETE FROM leftover",
+        "DELETE FROM leftover ORDER BY id LIMIT 1",
+        "DELETE leftover FROM testapp_item, leftover WHERE name = id",
+        "DELETE FROM one USING testapp_item JOIN leftover one",
+        "INSERT /* ( */ INTO leftover VALUES (1)",
+        "WITH one AS (SELECT 1 AS id) UPDATE leftover SET id = 1",
+        "(SELECT 1); DELETE FROM leftover",
+        "LOAD DATA INFILE '/none' INTO TABLE leftover",
         "INSERT INTO testapp_item (name) VALUES ('a\\'), ('; INSERT INTO leftover VALUES (1)')",
         "/* isn't */ INSERT INTO leftover VALUES ('1')",
         "-- isn't\nINSERT INTO leftover VALUES ('1')",

@@ -29,6 +29,16 @@ _VALUE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 """And what a quote has no meaning in."""
+_TARGET = re.compile(
+    r"""\s* (?:
+        (?:insert|replace)\b (?P<into> (?:`[^`]*`|[^`(])*?) (?: \( | \b(?:select|set|table|with)\b )
+      | update\b (?P<update> (?:`[^`]*`|[^`])*?) \bset\b
+      | delete\b (?P<delete> (?:`[^`]*`|[^`])*?) (?: \b(?:where|order|limit|returning)\b | $ )
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Where a plain statement has the tables that it writes to, before any value or condition."""
+_COMMENT = re.compile(r"--|/\*|\#")
 _EXECUTES_A_VALUE = re.compile(r"\b(?:prepare|immediate)\b", re.IGNORECASE)
 _TABLES_WITHOUT_TRANSACTIONS = """
     SELECT t.table_name, t.engine
@@ -68,13 +78,22 @@ def may_write(sql: str) -> bool:
     return any(map(_WRITES.match, statements))
 
 
-def first_named(sql: str, tables: Collection[str]) -> str | None:
-    """Return the first of ``tables``, by the alphabet, whose name is a word of ``sql``.
+def first_written(sql: str, tables: Collection[str]) -> str | None:
+    """Return the first of ``tables``, by the alphabet, that ``sql`` writes to.
 
-    What stands in a value is none, unless the value is executed.
+    Where that is not plain to see it returns one that ``sql`` names anywhere.
     """
     if not tables:
         return None  # as nearly everywhere: no need to read a long INSERT
-    if not _EXECUTES_A_VALUE.search(sql):
-        sql = _VALUE.sub(lambda match: " " if match["value"] else match[0], sql)
-    return min({word.lower() for word in _WORD.findall(sql)}.intersection(tables), default=None)
+    words = {word.lower() for word in _WORD.findall(_part_with_targets(sql))}
+    return min(words.intersection(tables), default=None)
+
+
+def _part_with_targets(sql: str) -> str:
+    if _EXECUTES_A_VALUE.search(sql):
+        return sql
+    sql = _VALUE.sub(lambda match: " " if match["value"] else match[0], sql)
+    if may_be_several(sql) or _COMMENT.search(sql):
+        return sql
+    match = _TARGET.match(sql)
+    return sql if match is None else match[match.lastgroup or 0]

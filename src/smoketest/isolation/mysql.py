@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..exceptions import Refused
-from .engines import can_only_be_temporary, first_named, may_write, tables_without_transactions
+from .engines import can_only_be_temporary, first_written, may_write, tables_without_transactions
 from .server import ServerGuard
 
 _numbers = itertools.count(1)
@@ -140,7 +140,7 @@ class MySQLGuard(ServerGuard):
         if not may_write(sql):
             return
         tables = self._smoke_tables_without_transactions()
-        if table := first_named(sql, tables):
+        if table := first_written(sql, tables):
             raise Refused(
                 f"{self._smoke_session.frame.subject} wrote to the table {table!r} of the "
                 f"database {self.alias!r}, which is of the engine {tables[table]}. That has no "
