@@ -3,7 +3,8 @@
 It needs no project and reads no settings: it asks each node over HTTP for the report of
 its smoke tests, and makes one report of the answers. ``program`` is what is started,
 ``rounds`` says when to ask again, ``asking`` asks, ``reading`` reads what came back,
-``addresses`` says whom to ask, and ``credentials`` keeps the token to itself.
+``problems`` says why nothing did, ``addresses`` says whom to ask, and ``credentials`` keeps
+the token to itself.
 """
 
 from __future__ import annotations

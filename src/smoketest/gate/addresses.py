@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from smoketest.arguments import InvalidArgument
 from smoketest.escaping import one_line
+from smoketest.gate.problems import unknown_name
 
 STDIN = "-"
 PORTS = {"http": 80, "https": 443}
@@ -126,14 +127,6 @@ async def _resolve(address: Address) -> list[Address]:
         return [replace(address, problem=unknown_name(host, why))]
     ips = dict.fromkeys(str(socket_address[0]) for *_, socket_address in records)
     return [replace(address, name=f"{address.name} ({ip})", address=ip) for ip in ips]
-
-
-def unknown_name(host: str, why: object) -> str:
-    """Return what to say of a node whose name has no address."""
-    return (
-        f"The name {host!r} has no address: {why}. It is misspelt, or the name server does not"
-        " know it or cannot be reached. Look it up where the gate runs."
-    )
 
 
 def _is_ip(host: str) -> bool:

@@ -1,15 +1,15 @@
 """Asks nodes over HTTP: many at a time, all before one deadline, none for too much.
 
-The one room that knows httpx (the extra ``gate``).
+``problems`` says what came of it where that is no report. These two know httpx (the extra
+``gate``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,9 +19,9 @@ import httpx
 
 from smoketest import __version__
 from smoketest.arguments import InvalidArgument
-from smoketest.escaping import one_line
 from smoketest.fleet import Answer
-from smoketest.gate.addresses import PORTS, Address, unknown_name
+from smoketest.gate import problems
+from smoketest.gate.addresses import PORTS, Address
 from smoketest.gate.reading import Cleanse, NoReport, Received, WrongSelection, excerpt, report
 from smoketest.options import WEB
 from smoketest.results import Report
@@ -149,9 +149,7 @@ class Asker:
         except TimeoutError:
             problem = exchange.too_late()
         except httpx.InvalidURL as error:
-            problem = (
-                f"The node's URL cannot be asked for: {error}. Correct it, or what it redirects to."
-            )
+            problem = problems.unusable_url(error)
         except httpx.HTTPError as error:
             problem = exchange.failed(error)
         said = self._question.cleansed(problem)
@@ -185,15 +183,11 @@ class _Exchange:
         for _ in range(REDIRECTS + 1):
             request = self._request(url)
             self._connected, self._received = False, None
-            async with _closing(await self._client.send(request, stream=True)) as response:
+            async with aclosing(await self._client.send(request, stream=True)) as response:
                 if not response.has_redirect_location:
                     return await self._receive(response)
                 url = self._redirected(url, response.headers["Location"])
-        raise NoReport(
-            f"The node redirects more than {REDIRECTS} times in a row. It may redirect in a"
-            " circle, to HTTPS for example where a proxy has taken HTTPS away. Ask it with curl"
-            " -L, and correct the URL or the site."
-        )
+        raise NoReport(problems.redirects(REDIRECTS))
 
     def _request(self, url: httpx.URL) -> httpx.Request:
         """Return the request for ``url``, which goes to the one address that is meant."""
@@ -216,31 +210,19 @@ class _Exchange:
         if _stays(url, target):
             return target
         shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))
-        raise NoReport(
-            f"The node redirects to {one_line(shown)[:200]!r}, which is another host, and it"
-            " was not asked there: the token is for this one alone. Give the gate the URL that"
-            " answers by itself, or let the site answer the gate without a redirect."
-        )
+        raise NoReport(problems.redirects_elsewhere(shown))
 
     async def _receive(self, response: httpx.Response) -> Received:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding.lower() not in ("", "identity"):
-            raise NoReport(
-                f"The node sends its report packed ({one_line(encoding)[:40]!r}), though it was"
-                " asked not to. Something in front of it packs answers whoever asks. Leave"
-                " /smoketest/ out there."
-            )
+            raise NoReport(problems.packed(encoding))
         parts = []
         self._received = 0
         async for part in response.aiter_raw():
             parts.append(part)
             self._received += len(part)
             if self._received > LARGEST:
-                raise NoReport(
-                    f"The node sent more than {LARGEST // 1_000_000} MB, and the gate does not"
-                    " read on. That is no report, or one of too many tests. Ask for fewer with"
-                    " --tag or --test."
-                )
+                raise NoReport(problems.too_large(LARGEST))
         return Received(
             status=response.status_code,
             body=b"".join(parts),
@@ -251,57 +233,18 @@ class _Exchange:
 
     def _busy(self, received: Received) -> str:
         shown = excerpt(received, self._question.cleansed)
-        return (
-            f"The node is busy (status {received.status}, {shown}), and stays so"
-            f" longer than the deadline of {self._question.deadline:g} s allows. Another run is"
-            " under way there, or it was taken out of service. Ask again later, or with --wait."
-        )
+        return problems.busy(received.status, shown, self._question.deadline)
 
     def too_late(self) -> str:
         """Return what to say when the deadline came first."""
-        deadline = f"the deadline of {self._question.deadline:g} s"
-        if self._received is not None:
-            what = f"sent {self._received} bytes of its answer before {deadline}, and no end"
-        elif self._connected:
-            what = f"took the connection and did not answer before {deadline}"
-        else:
-            what = f"could not be reached before {deadline}"
-        return (
-            f"The node {what}. It hangs, its tests take longer, or there are too many nodes for"
-            " the time. Look what runs there, or raise --deadline or --concurrency."
+        return problems.too_late(
+            self._question.deadline, connected=self._connected, received=self._received
         )
 
     def failed(self, error: httpx.HTTPError) -> str:
         """Return what to say of an exchange that broke."""
-        causes = list(_causes(error))
-        for cause in causes:
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                return (
-                    f"The node's certificate is not accepted: {cause.verify_message}. It is for"
-                    " another name, out of date, or signed by somebody who is not trusted here."
-                    " Correct it, or name the certificate to trust with --ca-file."
-                )
-            if type(cause).__name__ == "gaierror":
-                return unknown_name(httpx.URL(self._address.url).host, _reason(cause))
-        if isinstance(error, httpx.RemoteProtocolError):
-            causes = [error]  # which says more than what it came from
-        if self._connected:
-            return (
-                f"The node broke off the exchange: {_reason(causes[-1])}. Its process died, or"
-                " something in between cut the connection. Read its log."
-            )
-        return (
-            f"The node does not take a connection: {_reason(causes[-1])}. Nothing listens there,"
-            " or a firewall is in between. Start it, or correct the URL."
-        )
-
-
-@asynccontextmanager
-async def _closing(response: httpx.Response) -> AsyncIterator[httpx.Response]:
-    try:
-        yield response
-    finally:
-        await response.aclose()
+        host = httpx.URL(self._address.url).host
+        return problems.broken(error, host, connected=self._connected, patience=CONNECT)
 
 
 def _stays(url: httpx.URL, target: httpx.URL) -> bool:
@@ -316,8 +259,8 @@ def _seconds(retry_after: str | None) -> float | None:
     """Return the seconds of a ``Retry-After``, which may be a date; ``None`` without one."""
     if retry_after is None:
         return None
-    if retry_after.strip().isascii() and retry_after.strip().isdigit():
-        return float(retry_after.strip()[:9])
+    if (seconds := _whole(retry_after)) is not None:
+        return seconds
     try:
         when = parsedate_to_datetime(retry_after)
     except ValueError:
@@ -328,25 +271,9 @@ def _seconds(retry_after: str | None) -> float | None:
 def _age(text: str) -> float:
     """Return the seconds of an ``Age``, 0 where it is none."""
     # https://www.rfc-editor.org/rfc/rfc9111#name-age
-    return float(text.strip()[:9]) if text.strip().isascii() and text.strip().isdigit() else 0.0
+    return _whole(text) or 0.0
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield ``error`` and what it came from, the last in the deep."""
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        yield following
-        if isinstance(following, BaseExceptionGroup):
-            following = following.exceptions[0]
-        else:
-            following = following.__cause__ or following.__context__
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return f"no answer within {CONNECT:g} s"
-    if isinstance(error, OSError) and (error.errno or 0) > 0:
-        return os.strerror(error.errno or 0)  # asyncio has other words, with the address in them
-    return one_line(str(error) or type(error).__name__)[:200]
+def _whole(text: str) -> float | None:
+    digits = text.strip()
+    return float(digits[:9]) if digits.isascii() and digits.isdigit() else None
