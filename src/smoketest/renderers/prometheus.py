@@ -14,6 +14,7 @@ from smoketest.results import LABELS, Detail, Report, TestResult
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
+    from prometheus_client.core import GaugeMetricFamily
 
 _MOST = 1000
 """Results of a fleet that have samples of their own, eight each: a Prometheus server is
@@ -111,15 +112,20 @@ def _run(report: Report) -> Iterator[Metric]:
 
 
 def _gauge(name: str, help_text: str, value: float, unit: str = "") -> Metric:
+    family = _gauges(name, help_text, unit=unit)
+    family.add_metric((), value)
+    return family
+
+
+def _gauges(name: str, help_text: str, *labels: str, unit: str = "") -> GaugeMetricFamily:
+    """Return a family without samples; the name of a unit is the end of its own."""
     from prometheus_client.core import GaugeMetricFamily
 
-    return GaugeMetricFamily(f"smoketest_{name}", help_text, float(value), unit=unit)
+    return GaugeMetricFamily(f"smoketest_{name}", help_text, labels=labels, unit=unit)
 
 
 def _counts(report: Report) -> Metric:
-    from prometheus_client.core import GaugeMetricFamily
-
-    family = GaugeMetricFamily("smoketest_tests", "Tests by outcome.", labels=("status",))
+    family = _gauges("tests", "Tests by outcome.", "status")
     for label in LABELS:
         family.add_metric((label,), getattr(report.counts, label))
     return family
@@ -135,14 +141,10 @@ def _build(report: Report) -> Iterator[Metric]:
 
 
 def _nodes(report: Report) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+    from prometheus_client.core import InfoMetricFamily
 
-    success = GaugeMetricFamily(
-        "smoketest_node_success", "1 when the node passed, 0 when not.", labels=("node",)
-    )
-    answered = GaugeMetricFamily(
-        "smoketest_node_answered", "1 when the node gave a report, 0 when not.", labels=("node",)
-    )
+    success = _gauges("node_success", "1 when the node passed, 0 when not.", "node")
+    answered = _gauges("node_answered", "1 when the node gave a report, 0 when not.", "node")
     facts = InfoMetricFamily("smoketest_node", "Release, host and role of a node.")
     for name, node in {one_line(node.name): node for node in report.nodes}.items():
         success.add_metric((name,), node.passed)
@@ -153,11 +155,7 @@ def _nodes(report: Report) -> Iterator[Metric]:
 
 
 def _test_nodes(report: Report) -> Metric:
-    from prometheus_client.core import GaugeMetricFamily
-
-    family = GaugeMetricFamily(
-        "smoketest_test_nodes", "Nodes by how the test ended there.", labels=("test", "status")
-    )
+    family = _gauges("test_nodes", "Nodes by how the test ended there.", "test", "status")
     counts = Counter((one_line(one.id), one.label) for one in report.results)
     for id in dict.fromkeys(id for id, _ in counts):
         for label in LABELS:
@@ -184,26 +182,15 @@ def _told(report: Report) -> Mapping[tuple[str, ...], TestResult]:
 
 
 def _tests(report: Report) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily
-
     labels = ("test", "required", "node") if report.nodes else ("test", "required")
-    success = GaugeMetricFamily(
-        "smoketest_test_success",
+    success = _gauges(
+        "test_success",
         "1 when the test passed, 0 when not; no sample when it was skipped.",
-        labels=labels,
+        *labels,
     )
-    duration = GaugeMetricFamily(
-        "smoketest_test_duration_seconds",
-        "Time that the test took.",
-        labels=labels,
-        unit="seconds",
-    )
-    retried = GaugeMetricFamily(
-        "smoketest_test_retried", "1 when the test was run again, 0 when not.", labels=labels
-    )
-    status = GaugeMetricFamily(
-        "smoketest_test_status", "Exactly one status is 1.", labels=(*labels, "status")
-    )
+    duration = _gauges("test_duration_seconds", "Time that the test took.", *labels, unit="seconds")
+    retried = _gauges("test_retried", "1 when the test was run again, 0 when not.", *labels)
+    status = _gauges("test_status", "Exactly one status is 1.", *labels, "status")
     for values, result in _told(report).items():
         if result.label != "skipped":
             success.add_metric(values, result.label == "passed")
