@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from django.core.management.base import OutputWrapper
 from django.core.management.color import color_style
 
-from smoketest import arguments, delivery
+from smoketest import arguments
 from smoketest.console import Console, exit_now, or_nowhere, write
-from smoketest.delivery import COULD_NOT_TELL, Delivery
+from smoketest.delivery import COULD_NOT_TELL, Delivery, usage_status
 from smoketest.exceptions import SmokeTestError
 from smoketest.gate import addresses, credentials, options
 from smoketest.gate.addresses import Address
@@ -69,14 +69,14 @@ def main(words: list[str] | None = None) -> int:
         return _gate(given, _delivery(given, targets, console))
     except SmokeTestError as error:
         write(f"{options.PROGRAM}: error: {error}\n", console.err)
-        return delivery.usage_status(targets)
+        return usage_status(targets)
 
 
-def _gate(given: Given, going: Delivery) -> int:
+def _gate(given: Given, delivery: Delivery) -> int:
     asked = _addresses(given)
     question = _question(given)
     expectation, patience = arguments.expectation(given), options.patience(given)
-    with going.live(Progress(patience.deadline, of_nodes=True)) as live:
+    with delivery.live(Progress(patience.deadline, of_nodes=True)) as live:
 
         async def ask() -> tuple[Report, str]:
             async with asker(question) as one:
@@ -88,16 +88,16 @@ def _gate(given: Given, going: Delivery) -> int:
                     resolve=given["resolve"],
                     on_start=live.progress.on_start,
                     on_begin=live.progress.on_begin,
-                    on_answer=Teller(going, live, expectation).on_answer,
+                    on_answer=Teller(delivery, live, expectation).on_answer,
                 )
                 return await rounds.run(), rounds.misunderstood
 
         report, misunderstood = _completed(ask())
-    status = going.deliver(report)
+    status = delivery.deliver(report)
     if not misunderstood:
         return status
-    write(f"{options.PROGRAM}: error: {misunderstood}\n", going.console.err)
-    return delivery.usage_status(going.targets)
+    write(f"{options.PROGRAM}: error: {misunderstood}\n", delivery.console.err)
+    return usage_status(delivery.targets)
 
 
 def _console(given: Given) -> Console:
