@@ -162,13 +162,19 @@ def test_round_trips_are_the_queries_and_two_more(counting: Proxy, queries: int)
     assert counting.connections == 1
 
 
+def statement_time() -> str:
+    """Seconds that a statement may take on MariaDB, or one that reads on MySQL."""
+    is_mariadb = getattr(connection, "mysql_is_mariadb", True)
+    return "@@max_statement_time" if is_mariadb else "@@max_execution_time / 1000"
+
+
 def test_limits_are_the_transactions_own(vendor: str, outside: Outside) -> None:
     queries = {
         "postgresql": (
             "SELECT name, setting::int FROM pg_settings WHERE name IN"
             " ('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')"
         ),
-        "mysql": "SELECT @@innodb_lock_wait_timeout, @@lock_wait_timeout, @@max_statement_time",
+        "mysql": f"SELECT @@innodb_lock_wait_timeout, @@lock_wait_timeout, {statement_time()}",
         "sqlite": "PRAGMA busy_timeout",
     }
     rows: list[Any] = []
@@ -301,7 +307,7 @@ def test_second_connection_that_a_test_has_made_is_closed(vendor: str, outside: 
 def test_limit_of_a_short_test_does_not_stay_for_the_next(vendor: str) -> None:
     queries = {
         "postgresql": "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)",
-        "mysql": "SELECT @@max_statement_time",
+        "mysql": f"SELECT {statement_time()}",
         "sqlite": "PRAGMA busy_timeout",
     }
     seen: list[float] = []
@@ -599,7 +605,7 @@ def state_of(wrapper: Any) -> dict[str, Any]:
             f"SHOW {name}"
             for name in ("lock_timeout", "statement_timeout", "transaction_read_only")
         ],
-        "mysql": ["SELECT @@autocommit, @@innodb_lock_wait_timeout, @@tx_isolation, @@sql_mode"],
+        "mysql": ["SELECT @@autocommit, @@innodb_lock_wait_timeout, @@sql_mode", SHOWN["mysql"]],
     }
     with wrapper.cursor() as cursor:
         for query in asked[wrapper.vendor]:
@@ -646,7 +652,10 @@ def test_notification_is_never_sent(postgresql: Any, outside_connection: Any) ->
 # -- however the site is configured
 
 LEVEL = {"postgresql": 4, "mysql": "serializable"}
-SHOWN = {"postgresql": "SHOW transaction_isolation", "mysql": "SELECT @@tx_isolation"}
+SHOWN = {
+    "postgresql": "SHOW transaction_isolation",
+    "mysql": "SHOW VARIABLES WHERE variable_name IN ('tx_isolation', 'transaction_isolation')",
+}
 
 
 @pytest.mark.parametrize(
@@ -682,7 +691,7 @@ def test_isolation_level_of_the_site_is_that_of_the_test(vendor: str, outside: O
     def test_level(self: SmokeTest) -> None:
         with connection.cursor() as cursor:
             cursor.execute(SHOWN[vendor])
-            levels.extend(cursor.fetchone())
+            levels.append(cursor.fetchone()[-1])
 
     with configured(OPTIONS={"isolation_level": LEVEL[vendor]}):
         passed(made(test_level=test_level))

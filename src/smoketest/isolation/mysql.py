@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..exceptions import Refused
@@ -38,11 +38,13 @@ class MySQLGuard(ServerGuard):
     _smoke_thread_id: int
     _smoke_in_force: dict[str, float]
     """The limits that the session has; they go with the connection from test to test."""
+    _smoke_of_the_site: dict[str, float]
+    """Those that it had before; where the site is stricter, it stays so."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a connection, of which :meth:`sever` has what it needs."""
         driver = super().get_new_connection(conn_params)
-        self._smoke_in_force = {}  # the session has no limits yet
+        self._smoke_in_force, self._smoke_of_the_site = {}, {}  # the session has no limits yet
         self._smoke_thread_id = driver.thread_id()
         return driver
 
@@ -61,19 +63,34 @@ class MySQLGuard(ServerGuard):
         # session's own is closed with the session, and they go with it.
         if not self._smoke_own:
             return []
-        lock = max(1, round(self._smoke_session.limits.lock_timeout))
-        # In steps, so that most tests find the limits as the test before has left them.
-        rest = math.ceil(self._smoke_remaining() / _STEP) * _STEP
-        limits = {"innodb_lock_wait_timeout": lock, "lock_wait_timeout": lock}
-        if self.mysql_is_mariadb:  # type: ignore[attr-defined]
-            limits["max_statement_time"] = rest  # type: ignore[assignment]
-            limits["idle_transaction_timeout"] = max(1, round(rest + 0.5))
-        else:
-            limits["max_execution_time"] = int(1000 * rest)
+        limits = self._smoke_own_limits()
+        if not self._smoke_in_force:
+            self._smoke_of_the_site.update(self._smoke_values_of(limits))
+        for name, of_the_site in self._smoke_of_the_site.items():
+            if of_the_site:  # 0 is no limit
+                limits[name] = min(limits[name], of_the_site)
         if limits == self._smoke_in_force:
             return []
         self._smoke_in_force.update(limits)
         return ["SET " + ", ".join(f"{name} = {value}" for name, value in limits.items())]
+
+    def _smoke_own_limits(self) -> dict[str, float]:
+        """Return the limits for what begins now, by the names of the server's variables."""
+        lock = max(1, round(self._smoke_session.limits.lock_timeout))
+        # In steps, so that most tests find the limits as the test before has left them.
+        rest = math.ceil(self._smoke_remaining() / _STEP) * _STEP
+        idle = max(1, round(rest + 0.5))
+        limits: dict[str, float] = {"innodb_lock_wait_timeout": lock, "lock_wait_timeout": lock}
+        if self.mysql_is_mariadb:  # type: ignore[attr-defined]
+            return {**limits, "max_statement_time": rest, "idle_transaction_timeout": idle}
+        # MySQL limits only what reads, and has no limit that is for transactions.
+        return {**limits, "max_execution_time": int(1000 * rest), "wait_timeout": idle}
+
+    def _smoke_values_of(self, variables: Collection[str]) -> dict[str, float]:
+        """Ask for the session's own values, which are the site's as long as it is new."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT " + ", ".join(f"@@{name}" for name in variables))
+            return dict(zip(variables, cursor.fetchone(), strict=True))
 
     def _smoke_send_rollback(self) -> None:
         xa = self._smoke_xa

@@ -30,6 +30,11 @@ _NO_COMMIT = (
     "DECLARE smoketest_no_commit NO SCROLL CURSOR WITH HOLD FOR "
     f"SELECT ('{_REFUSAL}' || left(pg_backend_pid()::text, 0))::int"
 )
+# Where a role, a database or the site's options are stricter, they stay so. 0 is no limit.
+_LOWER = (
+    "set_config('{name}', LEAST({most}, NULLIF(1000 * EXTRACT(EPOCH FROM "
+    "current_setting('{name}')::interval), 0))::int::text, true)"
+)
 _IDLE = 0
 """No transaction, in libpq's words: PQTRANS_IDLE."""
 _TRANSACTION_ID = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_current_xact_id()::text END"
@@ -117,9 +122,9 @@ class PostgreSQLGuard(ServerGuard):
         }
         if self.pg_version >= 170000:  # type: ignore[attr-defined]
             limits["transaction_timeout"] = rest
-        if self._smoke_read_only:
-            limits["transaction_read_only"] = 1
-        return "; ".join(f"SET LOCAL {name} = {value}" for name, value in limits.items())
+        lowered = ", ".join(_LOWER.format(name=name, most=most) for name, most in limits.items())
+        mode = "SET LOCAL transaction_read_only = 1; " if self._smoke_read_only else ""
+        return f"{mode}SELECT {lowered}"
 
     def _smoke_execute(self, sql: str) -> None:
         """Send several statements at once; psycopg's own begin takes only one."""
