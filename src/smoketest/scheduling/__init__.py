@@ -48,4 +48,6 @@ def carry_out(schedule: Schedule) -> tuple[list[TestResult], bool]:
         schedule.tell_nobody()
         schedule.stop(Stopped("The run broke off"))
         raise
+    finally:
+        schedule.close()
     return schedule.in_order(), interrupted

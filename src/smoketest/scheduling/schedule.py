@@ -97,6 +97,9 @@ class Schedule:
                 result = Recorder.make(test, problem, datetime.now(UTC), 0.0, cut_off=True)
                 self.keep((number, 0), result)
 
+    def close(self) -> None:
+        """Let go of what the run had for itself, whichever way it has ended."""
+
     def in_order(self) -> list[TestResult]:
         """The results in discovery order."""
         return [self._results[place] for place in sorted(self._results)]

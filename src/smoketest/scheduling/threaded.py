@@ -16,6 +16,7 @@ from ..results import Outcome, TestResult
 from ..units import Delivery, Unit, divide, late_delivery
 from .pace import AWAY, BRIEF, MOST_AWAY, workers_for
 from .schedule import Run, Schedule, Stopped
+from .turns import LEAD, Turns
 from .worker import Worker
 
 
@@ -34,6 +35,7 @@ class ThreadedSchedule(Schedule):
         self._delivered: deque[Delivery] = deque()
         self._events: SimpleQueue[Worker | None] = SimpleQueue()
         """Workers that have ended, and ``None`` for anything else to look at."""
+        self._turns = Turns()
         self._wakes_at = 0.0
         self._is_awake = True
 
@@ -158,7 +160,12 @@ class ThreadedSchedule(Schedule):
         if self._delivered:
             return 0.0
         longest = BRIEF if self._may_grow() else stopping.INTERVAL
-        return min(max(0.0, self._wakes_at - monotonic()), longest)
+        left = max(0.0, self._wakes_at - monotonic())
+        if left <= LEAD:
+            self._turns.shorten()
+        else:
+            self._turns.restore()
+        return min(left, longest)
 
     def _under_way(self) -> list[tuple[Worker, timeouts.Stretch]]:
         pairs = [(worker, worker.stretch) for worker in self._workers]
@@ -250,6 +257,10 @@ class ThreadedSchedule(Schedule):
         while self._delivered:
             self.keep_if_final(self._delivered.popleft())
         super().stop(stopped)
+
+    def close(self) -> None:
+        """Give back to the process what it had to do without."""
+        self._turns.restore()
 
 
 def _by_the_run(stopped: Stopped, stretch: timeouts.Stretch) -> str:
