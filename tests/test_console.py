@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ BAD = (
 )
 PRINTS = (
     """
-    import threading
+    import os, subprocess, sys, threading
 
     print("printed at import")
 """
@@ -39,6 +40,9 @@ PRINTS = (
             thread = threading.Thread(target=print, args=["printed in a thread"])
             thread.start()
             thread.join()
+            subprocess.run(["echo", "printed by a program"], check=True)
+            os.write(1, b"printed by C\\n")
+            print("printed by what had the stream before", file=sys.__stdout__)
 """
 )
 LOST = "could not be written to standard output: No space left on device."
@@ -121,5 +125,24 @@ def test_a_process_that_a_test_has_forked_may_end(tmp_path: Path) -> None:
 def test_what_a_test_prints_is_not_in_the_report(tmp_path: Path, words: str) -> None:
     ended = shell(tmp_path, words, PRINTS)
     assert json.loads(ended.stdout)["status"] == "PASS"
-    for place in ("at import", "in a test", "in a thread"):
+    for place in ("at import", "in a test", "in a thread", "by a program", "by C", "by what"):
         assert f"printed {place}" in ended.stderr
+
+
+def test_what_a_test_prints_beside_a_person_is_on_standard_error(tmp_path: Path) -> None:
+    ended = shell(tmp_path, "", PRINTS)
+    assert ended.stdout.startswith("PASS")
+    assert "printed" not in ended.stdout
+
+
+def test_a_program_that_outlives_its_test_keeps_nobody_waiting_for_the_report(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    smoke = SMOKE.replace("pass", "import subprocess; subprocess.Popen(['cat', 'fifo'])")
+    project = Project(tmp_path)
+    project.smoke(smoke)
+    with project.start("django", "smoketest") as process:
+        assert process.stdout is not None
+        assert process.stdout.read().startswith("PASS")  # to its end
+        (tmp_path / "fifo").open("w").close()

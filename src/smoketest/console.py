@@ -11,8 +11,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, TextIO
 
@@ -71,6 +71,42 @@ def or_nowhere(stream: TextIO | None) -> Any:
     return io.StringIO() if stream is None else stream
 
 
+@contextmanager
+def kept_for_reports() -> Iterator[TextIO]:
+    """Yield standard output, and let whatever else is written there go to standard error.
+
+    That is what tests print, and what is printed by programs that they start, by libraries in
+    C, and by a handler of logging that was made before. Only for a process that is ours.
+    """
+    stdout, real = sys.stdout, sys.__stdout__
+    with redirect_stdout(sys.stderr):
+        if real is None or stdout is not real or sys.__stderr__ is None:
+            yield or_nowhere(stdout)
+            return
+        with _moved(real) as stream:
+            yield stream
+
+
+@contextmanager
+def _moved(stdout: TextIO) -> Iterator[TextIO]:
+    """Yield ``stdout`` as another file descriptor; its own is standard error meanwhile."""
+    place = stdout.fileno()
+    _flush(stdout)
+    with os.fdopen(os.dup(place), "w", encoding=stdout.encoding, errors=stdout.errors) as stream:
+        os.dup2(_STDERR, place)
+        try:
+            yield stream
+        finally:
+            _flush(stdout)
+            os.dup2(stream.fileno(), place)
+
+
+def _flush(stream: TextIO | None) -> None:
+    # A disk that is full has no room for saying so, either; or there is no such stream.
+    with suppress(OSError, AttributeError):
+        stream.flush()  # type: ignore[union-attr]
+
+
 def write(text: str, stream: OutputWrapper) -> None:
     """Write ``text`` whatever the encoding of ``stream``, and whether or not it is read.
 
@@ -107,9 +143,7 @@ def exit_now(status: int) -> NoReturn:
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        # A disk that is full has no room for saying so, either; or there is no such stream.
-        with suppress(OSError, AttributeError):
-            stream.flush()
+        _flush(stream)
     os._exit(status)
 
 

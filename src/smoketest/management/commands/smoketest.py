@@ -7,14 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from smoketest import (
     arguments,
@@ -30,7 +30,15 @@ from smoketest import (
 )
 from smoketest.arguments import InvalidArgument
 from smoketest.cleansing import cleanse, cleanse_result
-from smoketest.console import CannotWrite, Console, exit_now, exit_within, or_nowhere, write
+from smoketest.console import (
+    CannotWrite,
+    Console,
+    exit_now,
+    exit_within,
+    kept_for_reports,
+    or_nowhere,
+    write,
+)
 from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE, Delivery
 from smoketest.exceptions import CannotIsolate, InvalidSelection, SmokeTestError, UnknownFormat
 from smoketest.fleet import Expectation
@@ -91,7 +99,8 @@ class Command(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run as any command; every ``CommandError`` is wrong usage or configuration."""
         try:
-            return super().execute(*args, **options)
+            with self._output_kept_for_reports():
+                return super().execute(*args, **options)
         except CommandError as error:
             error.returncode = _usage_status(options)
             raise
@@ -146,7 +155,6 @@ class Command(BaseCommand):
         with (
             self._supervised(limits.deadline) as watched,
             _live(limits, delivery) as live,
-            self._output_kept_for_reports(),
         ):
             listeners = [watched.on_result, *delivery.listeners(live), live.progress.on_result]
             waiting = Waiting(
@@ -181,9 +189,15 @@ class Command(BaseCommand):
             return supervision.supervised(deadline)
         return nullcontext(supervision.Watched())
 
-    def _output_kept_for_reports(self) -> AbstractContextManager[object]:
-        """Let what a test prints go to standard error: a program reads the report."""
-        return redirect_stdout(sys.stderr) if self._has_process() else nullcontext()
+    @contextmanager
+    def _output_kept_for_reports(self) -> Iterator[None]:
+        """Let nothing but the report be on standard output: a program reads it."""
+        if not self._has_process():
+            yield
+            return
+        with kept_for_reports() as stream:
+            self.stdout = OutputWrapper(stream)
+            yield
 
     def _has_process(self) -> bool:
         """Whether the process is this command's own, and its signals are."""
