@@ -311,6 +311,19 @@ def test_no_node_is_markdown_in_the_summary() -> None:
     assert "<img" not in "".join(token.content for token in tokens if token.type == "html_block")
 
 
+def test_no_node_that_is_named_in_a_sentence_is_markdown_in_the_summary() -> None:
+    markup = "http://web-1/<img src=x>![](https://evil.example/x.png)*a*"
+    silent = Answer(node=markup, report=report())
+    earlier = Answer(node=f"{markup}2", report=report(result("test_a")).as_cached(3.0))
+    summary = GitHubRenderer().summary(merge([silent, earlier]))
+    assert "did not pass: http" in summary
+    assert "had ended up to 3.0 s before: http" in summary
+    tokens = MARKDOWN.parse(summary)
+    kinds = {t.type for token in tokens for t in [token, *(token.children or [])]}
+    assert kinds & {"image", "em_open", "html_inline"} == set()
+    assert "<img" not in "".join(t.content for t in tokens if t.type == "html_block")
+
+
 def test_the_summary_of_a_large_fleet_is_one_that_github_shows() -> None:
     long = "ж" * 10_000
     nodes = [

@@ -138,7 +138,7 @@ def _summary(report: Report) -> Iterator[str]:
         yield f"## {mark} Smoke tests: {report.status}\n"
         return
     yield f"## {mark} Smoke tests: {report.status}\n\n{headline(report)}.\n"
-    yield from (f"{sentence}\n" for sentence in [*remarks(report), provenance(report)] if sentence)
+    yield from map(_paragraph, filter(None, [*remarks(report), provenance(report)]))
     yield from _table(matrix(report)) if report.nodes else ()
     apart = report.labelled("failed", "errored", "warned", "skipped")
     for finding in [*findings(report, apart), *findings(report, report.recovered)]:
@@ -186,6 +186,11 @@ def _code(text: str) -> str:
 def _end(report: Report) -> str:
     release = f" Release <code>{escape(one_line(report.release))}</code>." if report.release else ""
     return f"<p>{ran(report)}.{release}</p>\n"
+
+
+def _paragraph(sentence: str) -> str:
+    """Return ``sentence``, which may name nodes, as a block of HTML, where it is no Markdown."""
+    return f"<p>{escape(sentence)}</p>\n"
 
 
 def _details(finding: Finding, report: Report) -> str:
