@@ -350,7 +350,9 @@ def test_a_class_that_cannot_be_built_is_one_error_and_the_others_run(
 
 def test_an_attribute_that_cannot_be_used_is_one_error_of_the_class(make_app: MakeApp) -> None:
     make_app("shop", {"smoke.py": smoke() + "    timeout = 'soon'\n"})
-    assert "'soon'" in the_error(only_broken(discover()))
+    error = the_error(only_broken(discover()))
+    assert "'soon'" in error
+    assert ".. " not in error  # the reason is a sentence of ours, and has its full stop
 
 
 @pytest.mark.parametrize("base", ["unittest.TestCase", "django.test.TestCase"])

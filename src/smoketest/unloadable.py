@@ -173,7 +173,7 @@ def _explained(address: str, error: BaseException, what: str, remedy: str) -> Br
     own = isinstance(error, CannotLoad)  # then its text is the reason, and nobody's code failed
     reason = str(error) if own else _said(error)
     where = f" ({file}, line {line})" if file else ""
-    message = f"{what}: {reason}{where}. None of its tests could run. {remedy}"
+    message = f"{what}: {reason.removesuffix('.')}{where}. None of its tests could run. {remedy}"
     return Broken(address, message, None if own else error, file, line)
 
 
