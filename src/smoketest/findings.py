@@ -76,10 +76,10 @@ def _finding(results: Sequence[TestResult]) -> Finding:
     return Finding(results[0], tuple(result.node for result in results if result.node))
 
 
-def names(nodes: Sequence[str], most: int = MOST_NAMES) -> str:
+def names(nodes: Sequence[str]) -> str:
     """Return the names of ``nodes`` in one line; where there are more, the others counted."""
-    shown = ", ".join(map(one_line, nodes[:most]))
-    more = len(nodes) - most
+    shown = ", ".join(map(one_line, nodes[:MOST_NAMES]))
+    more = len(nodes) - MOST_NAMES
     return f"{shown}, and {more} more" if more > 0 else shown
 
 

@@ -53,20 +53,20 @@ class Matrix:
     more_lines: int = 0
 
 
-def matrix(report: Report, columns: int = MOST_COLUMNS, lines: int = MOST_LINES) -> Matrix:
-    """Return the matrix of ``report``, with at most so many columns and lines."""
+def matrix(report: Report) -> Matrix:
+    """Return the matrix of ``report``, with no more columns and lines than a person reads."""
     labels = _labels(report)
     alike: dict[object, list[Node]] = {}
     for node in report.nodes:
         found = tuple(on.get(node.name, "") for on in labels.values())
         alike.setdefault((found, Column([node]).state, node.release, node.role), []).append(node)
-    shown = _worst([Column(nodes) for nodes in alike.values()], columns)
+    shown = _worst([Column(nodes) for nodes in alike.values()])
     every = _lines(labels, shown)
     return Matrix(
         columns=shown,
-        lines=every[:lines],
+        lines=every[:MOST_LINES],
         more_nodes=len(report.nodes) - sum(len(column.nodes) for column in shown),
-        more_lines=len(every) - len(every[:lines]),
+        more_lines=len(every) - len(every[:MOST_LINES]),
     )
 
 
@@ -79,12 +79,12 @@ def _labels(report: Report) -> dict[str, dict[str, str]]:
     return labels
 
 
-def _worst(columns: Sequence[Column], most: int) -> Sequence[Column]:
+def _worst(columns: Sequence[Column]) -> Sequence[Column]:
     """Return ``columns``, those that failed or have many nodes where there are too many."""
-    if len(columns) <= most:
+    if len(columns) <= MOST_COLUMNS:
         return columns
     by_weight = sorted(columns, key=lambda one: (one.state == "passed", -len(one.nodes)))
-    return by_weight[:most]
+    return by_weight[:MOST_COLUMNS]
 
 
 def _lines(labels: dict[str, dict[str, str]], columns: Sequence[Column]) -> list[Line]:

@@ -150,9 +150,7 @@ def _unknown_permission() -> Iterator[CheckMessage]:
 def _unknown_cache() -> Iterator[CheckMessage]:
     alias = settings.history_cache
     if settings.history and alias not in django_settings.CACHES:
-        yield UNKNOWN_CACHE.message(
-            alias=alias, near=did_you_mean(alias, list(django_settings.CACHES))
-        )
+        yield UNKNOWN_CACHE.message(alias=alias, near=did_you_mean(alias, django_settings.CACHES))
 
 
 _TOGETHER = (
