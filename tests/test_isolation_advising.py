@@ -7,7 +7,8 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.utils import Error
 
 from smoketest import SmokeTest
@@ -15,10 +16,12 @@ from smoketest.isolation import advice
 from smoketest.options import Options
 from smoketest.scheduling import Run, execute
 from tests.conftest import Outside
+from tests.test_isolation import configured
 from tests.testapp.models import Item
 
 ROLLED_BACK = "what the test does is rolled back at its end"
 NO_WRITES = "The database takes no writes"
+OVERTAKEN = "undid the test's work because of what others did"
 LOCKED = "longer than SMOKETEST_LOCK_TIMEOUT allows"
 
 
@@ -91,6 +94,74 @@ def test_a_lock_that_somebody_holds_is_named(
     cursor.execute("UPDATE testapp_item SET name = 'held'")
 
     assert LOCKED in message_of(LockedTest("test_it"), lock_timeout=0.2)
+
+
+class OvertakenTest(SmokeTest):
+    """Writes where somebody else has written since it first looked."""
+
+    __test__ = False
+    overtake: Callable[[], object]
+
+    def test_it(self) -> None:
+        """Looks, is overtaken, writes."""
+        Item.objects.count()
+        type(self).overtake()
+        Item.objects.update(name="smoke")
+
+
+def test_a_test_that_was_overtaken_on_postgresql_is_told_so(
+    postgresql: Any, outside: Outside
+) -> None:
+    outside("INSERT INTO testapp_item (name) VALUES ('there')")
+    OvertakenTest.overtake = lambda: outside("UPDATE testapp_item SET name = 'theirs'")
+    with configured(OPTIONS={"isolation_level": IsolationLevel.REPEATABLE_READ}):
+        assert OVERTAKEN in message_of(OvertakenTest("test_it"))
+
+
+def test_a_test_that_was_overtaken_on_sqlite_is_told_so(sqlite: Any, outside: Outside) -> None:
+    assert outside("PRAGMA journal_mode = WAL") == [("wal",)]
+    OvertakenTest.overtake = lambda: outside("INSERT INTO testapp_item (name) VALUES ('theirs')")
+    try:
+        message = message_of(OvertakenTest("test_it"))
+    finally:
+        connections.close_all()
+        outside("PRAGMA journal_mode = DELETE")
+    assert "wrote to the file after the test had read it" in message
+    assert LOCKED not in message
+
+
+@pytest.mark.parametrize(
+    "statement", ["VACUUM", "CREATE DATABASE leftover", "DO $$ BEGIN COMMIT; END $$"]
+)
+def test_what_cannot_run_in_a_transaction_is_named(postgresql: Any, statement: str) -> None:
+    class Test(SmokeTest):
+        __test__ = False
+
+        def test_it(self) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+    assert "one transaction, from its begin to its end" in message_of(Test("test_it"))
+
+
+def test_a_mysql_without_temporary_tables_says_how_to_get_them() -> None:
+    """MariaDB has them, so that the error is made here."""
+    mysqldb = pytest.importorskip("MySQLdb")
+    error = mysqldb.OperationalError(4091, "XA: Temporary tables cannot be accessed …")
+    assert "SET PERSIST xa_detach_on_prepare = OFF" in advice(error)
+
+
+def test_temporary_table_works_or_says_how_to_get_one(mysql: Any) -> None:
+    class Test(SmokeTest):
+        __test__ = False
+
+        def test_it(self) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("CREATE TEMPORARY TABLE mine (id integer)")
+
+    message = message_of(Test("test_it"))
+    is_mariadb = connection.mysql_is_mariadb  # type: ignore[attr-defined]
+    assert ("SET PERSIST xa_detach_on_prepare = OFF" in message) == (not is_mariadb)
 
 
 def test_an_error_of_the_test_itself_gets_no_advice(vendor: str) -> None:

@@ -30,9 +30,9 @@ def lost_a_lock(error: BaseException) -> bool:
 
 
 def _is_contention(error: BaseException) -> bool:
-    # The three drivers' exceptions have their codes in different places:
-    # psycopg's sqlstate, sqlite3's sqlite_errorcode, MySQLdb's first argument.
-    if getattr(error, "sqlstate", None) in _SQLSTATES:
+    # The drivers' exceptions have their codes in different places:
+    # psycopg's sqlstate, psycopg2's pgcode, sqlite3's sqlite_errorcode, MySQLdb's first argument.
+    if (getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)) in _SQLSTATES:
         return True
     if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _SQLITE_CODES:
         return True
