@@ -129,6 +129,25 @@ def test_what_a_test_prints_is_not_in_the_report(tmp_path: Path, words: str) -> 
         assert f"printed {place}" in ended.stderr
 
 
+@pytest.mark.parametrize("name", ["junit", "html", "ndjson"])
+def test_a_format_has_its_own_encoding_and_not_that_of_the_locale(
+    tmp_path: Path, name: str
+) -> None:
+    project = Project(tmp_path)
+    project.smoke(SMOKE.replace("pass", "self.fail('Grüße')"))
+    environment = {**project.environment(), "PYTHONIOENCODING": "latin-1"}
+    words = [sys.executable, "-m", "django", "smoketest", f"--output={name}:file"]
+    ended = subprocess.run(
+        [*words, f"--format={name}"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout.decode("utf-8") == (tmp_path / "file").read_text(encoding="utf-8")
+
+
 def test_what_a_test_prints_beside_a_person_is_on_standard_error(tmp_path: Path) -> None:
     ended = shell(tmp_path, "", PRINTS)
     assert ended.stdout.startswith("PASS")

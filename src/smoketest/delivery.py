@@ -47,6 +47,14 @@ class Delivery:
         """The renderer of what goes to standard output, or ``None``: it is a person's."""
         return on_stdout(self.targets)
 
+    @cached_property
+    def _out(self) -> OutputWrapper:
+        """Standard output; a program gets a format there as it is in a file."""
+        out = self.console.out
+        if hasattr(out, "reconfigure") and not out.isatty():
+            out.reconfigure(encoding=self.on_stdout.charset)
+        return out
+
     def live(self, progress: Progress, *, possible: bool = True) -> LiveLine:
         """Return the live line, which shows nothing where nobody looks at it."""
         err = self.console.err
@@ -71,7 +79,7 @@ class Delivery:
 
             def stream(result: TestResult) -> None:
                 with live.aside():
-                    write(render_result(self.cleansed(result)), self.console.out)
+                    write(render_result(self.cleansed(result)), self._out)
 
             yield stream
 
@@ -106,7 +114,7 @@ class Delivery:
             self._tell_a_person(report)
             return
         render = getattr(self.on_stdout, "render_end", self.on_stdout.render)
-        write(render(report), self.console.out)
+        write(render(report), self._out)
         if self.durations is not None:
             write_lines(terminal.slowest_lines(report, self.durations), self.console.err)
 
