@@ -8,7 +8,6 @@ cut off; how soon it comes is measured by ``benchmarks/hangs.py``.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,7 +161,7 @@ def settled(condition: Callable[[], bool]) -> bool:
     while not condition():
         if monotonic() > until:
             return False
-        os.sched_yield()
+        sleep(0.01)
     return True
 
 

@@ -275,7 +275,7 @@ def test_wait_for_a_lock_ends_at_the_lock_timeout(
     cursor.close()
     assert result.outcome is Outcome.ERRORED
     assert not result.timed_out
-    assert 0.9 < result.duration < 3
+    assert 0.9 < result.duration < 4.5  # SQLite itself waits for 5 s
     assert outside(NAMES) == [("locked",)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from smoketest.probes import Probe
 from tests import servers
 from tests.conftest import reachable
 
@@ -29,6 +30,15 @@ def rabbitmq_server() -> Iterator[servers.Server]:
     """A RabbitMQ server."""
     with reachable(servers.rabbitmq()) as server:
         yield server
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let probes wait a moment for an answer, far below the limit of their test.
+
+    A low limit would be both, and what is left of it is not enough on a busy machine.
+    """
+    monkeypatch.setattr(Probe, "patience", 0.2)
 
 
 @pytest.fixture

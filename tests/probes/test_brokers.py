@@ -40,10 +40,11 @@ def test_redis_that_is_down_fails(closed_port: int) -> None:
     assert "hunter2" not in outcome
 
 
+@pytest.mark.usefixtures("impatient")
 def test_redis_that_says_nothing_fails_in_its_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/"
-        assert "does not answer: TimeoutError" in probed("Redis", url, timeout=0.5)
+        assert "does not answer: TimeoutError" in probed("Redis", url)
 
 
 def test_url_that_is_none_fails_and_is_not_shown() -> None:
@@ -76,10 +77,11 @@ def test_rabbitmq_that_is_down_fails(closed_port: int) -> None:
     assert "hunter2" not in outcome
 
 
+@pytest.mark.usefixtures("impatient")
 def test_rabbitmq_that_says_nothing_fails_in_its_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"amqp://127.0.0.1:{silent.getsockname()[1]}/"
-        assert "does not let us in: " in probed("RabbitMQ", url, timeout=0.5)
+        assert "does not let us in: " in probed("RabbitMQ", url)
 
 
 @pytest.fixture

@@ -96,10 +96,11 @@ def test_server_that_is_down_fails(closed_port: int) -> None:
     assert "hunter2" not in outcome
 
 
+@pytest.mark.usefixtures("impatient")
 def test_server_that_says_nothing_fails_in_its_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        assert "does not answer: ReadTimeout" in probed(url, timeout=1.5)
+        assert "does not answer: ReadTimeout" in probed(url)
 
 
 def test_header_is_sent_from_a_setting_and_not_shown(web: Web) -> None:

@@ -46,9 +46,10 @@ def test_program_without_a_version_fails(kettle: Path) -> None:
     assert "printed no version, but 'boiling\\n'." in probed("1")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_program_that_does_not_end_fails(kettle: Path) -> None:
     kettle.write_text("#!/bin/sh\nexec sleep 60\n")
-    [outcome] = outcomes("Executables", programs={"kettle": "1"}, timeout=0.5).values()
+    [outcome] = outcomes("Executables", programs={"kettle": "1"}).values()
     assert "could not be asked for its version: TimeoutExpired" in outcome
 
 

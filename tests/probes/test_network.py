@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+import pytest
+
 from tests.probes.running import outcomes
 
 
@@ -45,6 +47,7 @@ def test_port_where_nobody_listens_fails(closed_port: int) -> None:
     )
 
 
+@pytest.mark.usefixtures("impatient")
 def test_port_that_answers_to_nobody_fails_in_its_time() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         address = server.getsockname()
@@ -53,7 +56,7 @@ def test_port_that_answers_to_nobody_fails_in_its_time() -> None:
             waiting.append(socket.socket())
             waiting[-1].setblocking(False)
             waiting[-1].connect_ex(address)
-        [outcome] = outcomes("Ports", ports=[f"127.0.0.1:{address[1]}"], timeout=0.5).values()
+        [outcome] = outcomes("Ports", ports=[f"127.0.0.1:{address[1]}"]).values()
         for one in waiting:
             one.close()
     assert "does not accept a connection: TimeoutError" in outcome

@@ -56,6 +56,15 @@ def test_test_has_description_tags_and_line_of_its_check() -> None:
     assert spec.file == "tests/probes/test_subjects.py"
 
 
+@pytest.mark.parametrize("limit", [1.0, 5.0, None])
+def test_an_answer_is_awaited_for_less_than_the_test_may_take(limit: float | None) -> None:
+    class Limited(Numbers):
+        timeout = limit
+
+    names(Limited)
+    assert 0 < Limited("test_size_1").patience < (limit or Options().timeout)
+
+
 def test_plain_unittest_runs_them() -> None:
     class One(Numbers):
         def check_value(self, number: Any) -> None:
