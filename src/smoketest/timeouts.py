@@ -12,7 +12,7 @@ import ctypes
 import math
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from time import monotonic
@@ -140,9 +140,15 @@ def _frames(thread: int) -> list[FrameType]:
 class LetGo(NamedTuple):
     """A test or a fixture whose verdict stands, and whose thread may be stuck in it."""
 
-    name: str
     stretch: Stretch
     thread: threading.Thread
+    abandon: Callable[[str], None]
+    """Takes its databases from it, for the reason that is given."""
+
+    @property
+    def name(self) -> str:
+        """What was under way."""
+        return self.stretch.subject.id()
 
 
 MOST_STUCK = 64
@@ -152,19 +158,31 @@ _let_go: dict[str, LetGo] = {}
 """By name, the whole process's."""
 
 
-def let_go(stretch: Stretch, thread: threading.Thread, abandon: Callable[[str], None]) -> None:
-    """Cut ``thread`` off from its databases, end it if possible, and remember it if not."""
-    name = stretch.subject.id()
-    gone = _let_go[name] = LetGo(name, stretch, thread)
-    # Talking to a server takes time itself; the verdict must not wait for it.
+def let_go(gone: Sequence[LetGo]) -> None:
+    """Cut threads off from their databases, end those that can be, and remember the others."""
+    _let_go.update((one.name, one) for one in gone)
+    if gone:
+        # Talking to a server takes time itself, and so does starting threads beside many that
+        # compute: the answer must not wait for it.
+        _start(_end_all, gone)
+
+
+def _start(target: Callable[[Any], None], argument: Any) -> None:
     threading.Thread(
-        target=_end, args=(gone, abandon), name="smoketest-abandons", daemon=True
+        target=target, args=(argument,), name="smoketest-abandons", daemon=True
     ).start()
 
 
-def _end(gone: LetGo, abandon: Callable[[str], None]) -> None:
+def _end_all(gone: Sequence[LetGo]) -> None:
+    """End one here and each other on a thread of its own: any may wait for its server."""
+    for one in gone[1:]:
+        _start(_end, one)
+    _end(gone[0])
+
+
+def _end(gone: LetGo) -> None:
     """Do what can be done to end a thread that is over its time."""
-    abandon(
+    gone.abandon(
         f"{gone.name} is over its time, and what it does is no longer part of any run. "
         "Its databases are closed to it, so that nothing it still does can be kept. "
         "Look at the report of the run for where it stood when its time was up."

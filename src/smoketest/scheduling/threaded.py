@@ -194,7 +194,7 @@ class ThreadedSchedule(Schedule):
         with self._departures() as gone:
             for worker, stretch in self._under_way():
                 if now >= stretch.expires and self._take(stretch):
-                    gone.append((worker, stretch))
+                    gone.append(worker.departure(stretch))
                     for result in self._cut_off(worker, stretch, over_its_limit(stretch)):
                         self.check_for_failfast(result)
         for _ in gone:
@@ -209,18 +209,17 @@ class ThreadedSchedule(Schedule):
             return stretch.take()
 
     @contextmanager
-    def _departures(self) -> Iterator[list[tuple[Worker, timeouts.Stretch]]]:
+    def _departures(self) -> Iterator[list[timeouts.LetGo]]:
         """Let those go that are in the list in the end, when all verdicts of a moment stand.
 
-        It starts threads, and whoever starts one waits until it runs. Where many tests
-        fight for the interpreter, that takes as long as all of their verdicts.
+        It starts a thread, and whoever starts one waits until it runs. Where many tests
+        fight for the interpreter, that takes as long as a verdict.
         """
-        gone: list[tuple[Worker, timeouts.Stretch]] = []
+        gone: list[timeouts.LetGo] = []
         try:
             yield gone
         finally:
-            for worker, stretch in gone:
-                worker.let_go(stretch)
+            timeouts.let_go(gone)
 
     def _cut_off(
         self, worker: Worker, stretch: timeouts.Stretch, message: str, by_run: bool = False
@@ -251,7 +250,7 @@ class ThreadedSchedule(Schedule):
         with self._departures() as gone:
             for worker, stretch in self._under_way():
                 if self._take(stretch):
-                    gone.append((worker, stretch))
+                    gone.append(worker.departure(stretch))
                     self._cut_off(worker, stretch, _by_the_run(stopped, stretch), by_run=True)
         self.waiting.clear()
         while self._delivered:

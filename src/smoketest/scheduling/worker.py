@@ -89,7 +89,7 @@ class Worker(threading.Thread):
         self.abandon()
         return self._runner
 
-    def let_go(self, stretch: timeouts.Stretch) -> None:
-        """Forget it once it is abandoned: its databases refuse it, and it is to end."""
+    def departure(self, stretch: timeouts.Stretch) -> timeouts.LetGo:
+        """Return what is left to end once ``stretch`` is abandoned."""
         assert self._session is not None  # noqa: S101 - for the types
-        timeouts.let_go(stretch, self, self._session.abandon)
+        return timeouts.LetGo(stretch, self, self._session.abandon)
