@@ -152,6 +152,7 @@ def test_a_run_without_tests_says_what_to_do_within_80_columns() -> None:
     assert shown[0] == "FAIL: no test ran"
     assert "No test was found or selected" in shown[2]
     assert "SMOKETEST_PROBES" in " ".join(shown)
+    assert shown[-2:] == ["", "Ran 0 tests in 1.500 s."]
     assert max(map(len, shown)) < 80
 
 

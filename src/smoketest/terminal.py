@@ -93,6 +93,7 @@ def _sentences(report: Report) -> Iterator[str]:
     said = [provenance(report)] if report.nodes else []
     for sentence in [*remarks(report), *said]:
         yield from textwrap.wrap(sentence, _WIDTH)
+        yield ""
 
 
 def slowest_lines(report: Report, number: int) -> Iterator[str]:
