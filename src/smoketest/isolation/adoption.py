@@ -60,6 +60,10 @@ class Owner(Protocol):
     def frame(self) -> Frame:
         """The innermost frame; raises ``Refused`` where there is none."""
 
+    @property
+    def subject(self) -> str:
+        """What is tested, for messages, also when the thread may do no more for it."""
+
     def remaining(self) -> float:
         """Seconds that a transaction which begins now may take."""
 

@@ -106,19 +106,33 @@ class GuardedConnection(VerifiableConnection, AnnouncedConnection):
         return isinstance(error, (self.Database.OperationalError, self.Database.InterfaceError))
 
     def end_from_outside(self) -> None:
-        """Roll back and close, called from another thread than the one that uses it."""
+        """Roll back and close, called from another thread than the one that uses it.
+
+        Raises ``Refused`` if the transaction has ended before, as far as that is known.
+        """
         if self._smoke_in_use.acquire(blocking=False):
             try:
-                # To close it rolls back. To roll back before would let it be used meanwhile.
-                if self._smoke_levels and self._smoke_evidence is not None:
-                    with suppress(self.Database.Error), self._smoke_by_itself():
-                        self._smoke_end()
-                self._smoke_drop()
+                self._smoke_end_and_drop()
             finally:
                 self._smoke_in_use.release()
         else:
             self.sever()
             self._smoke_return(None)
+
+    def _smoke_end_and_drop(self) -> None:
+        has_ended = False
+        if self._smoke_levels:
+            self.connection = self._smoke_driver  # a test may have put another in its place
+            has_ended = self._smoke_has_ended()
+        try:
+            # To close it rolls back. To roll back before would let it be used meanwhile.
+            if self._smoke_levels and self._smoke_evidence is not None:
+                with suppress(self.Database.Error), self._smoke_by_itself():
+                    self._smoke_end_with_evidence()
+        finally:
+            self._smoke_drop()
+        if has_ended:
+            self._smoke_blame()
 
     def ensure_connection(self) -> None:
         """Connect and begin at the first use in a frame; refuse what the frame does not allow."""

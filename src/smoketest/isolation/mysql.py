@@ -119,7 +119,7 @@ class MySQLGuard(ServerGuard):
             if _NOT_ALL_ROLLED_BACK not in codes or can_only_be_temporary(cursor):
                 return
         raise Refused(
-            f"{self._smoke_session.frame.subject} wrote to a table of the database "
+            f"{self._smoke_session.subject} wrote to a table of the database "
             f"{self.alias!r} that has no transactions, by a trigger or a procedure perhaps. "
             "The server says that it could not undo that. Remove by hand what was written; "
             "then convert the table (ALTER TABLE … ENGINE=InnoDB), or keep tests away from it. "

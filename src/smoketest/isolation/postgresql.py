@@ -152,7 +152,7 @@ class PostgreSQLGuard(ServerGuard):
     def _smoke_refuse_if_stuck(self) -> None:
         if is_psycopg3 and self.connection is not None and self.connection.lock.locked():
             raise Refused(
-                f"{self._smoke_session.frame.subject} left a COPY or a stream open on the database "
+                f"{self._smoke_session.subject} left a COPY or a stream open on the database "
                 f"{self.alias!r}, or a thread that is in the middle of a statement, so its "
                 "connection had to be closed. The server rolls back what it did. Read to the "
                 "end, or leave the block, before the test is over."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, Literal
@@ -92,30 +93,31 @@ class Session:
             return self.deadline
         return monotonic() + self.limits.lock_timeout
 
+    @property
+    def subject(self) -> str:
+        """What is tested, for messages, also when the thread may do no more for it."""
+        return self.frames[-1].subject
+
     def leave(self, frame: Rollback) -> None:
         """Roll back all that happened since ``frame`` was entered.
 
         Every database is rolled back, also when one of them fails; the errors
         come out together.
         """
-        errors = []
+        try:
+            _take_all(self._steps_out_of(frame))
+        finally:
+            while self.frames and self.frames.pop() is not frame:
+                pass
+            for copy in frame.copies:
+                copy.release()
+
+    def _steps_out_of(self, frame: Rollback) -> Iterator[Step]:
         while self.frames and self.frames[-1] is not frame:
-            self.frames[-1].undo()  # a class fixture whose end never came
+            yield self.frames[-1].undo  # a class fixture whose end never came
         for connection in [*self.connections, *frame.copies]:
-            if connection.is_untouched(frame):
-                continue
-            try:
-                connection.undo(frame)
-            except Exception as error:  # noqa: BLE001 - the others come first; raised below
-                errors.append(error)
-        while self.frames and self.frames.pop() is not frame:
-            pass
-        for copy in frame.copies:
-            copy.release()
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            raise ExceptionGroup("Rolling back failed on several databases", errors)
+            if not connection.is_untouched(frame):
+                yield partial(connection.undo, frame)
 
     def close(self) -> None:
         """Give every connection back as it was; those that the session opened are closed."""
@@ -132,10 +134,26 @@ class Session:
         """
         self.ended = reason
         with self._closing:
-            for frame in self.frames:
-                frame.end_strays(reason)
-            for connection in [*self.connections, *(c for f in self.frames for c in f.copies)]:
-                connection.forsake()
+            connections = [*self.connections, *(c for f in self.frames for c in f.copies)]
+            strays = [partial(frame.end_strays, reason) for frame in self.frames]
+            _take_all([*strays, *(connection.forsake for connection in connections)])
+
+
+Step = Callable[[], None]
+
+
+def _take_all(steps: Iterable[Step]) -> None:
+    """Take all ``steps``, also when one of them fails; the errors come out together."""
+    errors = []
+    for step in steps:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the others come first; raised below
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ExceptionGroup("Rolling back failed on several databases", errors)
 
 
 _current = threading.local()
@@ -250,9 +268,11 @@ class Rollback:
         if not self.ended:
             # First of all: a late thread must not begin what nobody would end.
             self.ended = True
-            if self.strays:
-                self.end_strays(f"{self.subject} has ended. {_TOO_LATE}")
-            self._session.leave(self)
+            try:
+                if self.strays:
+                    self.end_strays(f"{self.subject} has ended. {_TOO_LATE}")
+            finally:
+                self._session.leave(self)
 
     def is_on_its_own_thread(self) -> bool:
         """Whether this is the thread that the frame was entered on."""
@@ -295,10 +315,10 @@ class Rollback:
 
     def end_strays(self, reason: str) -> None:
         """Roll back and close what other threads have begun, whatever they are doing."""
-        for session in list((self.strays or {}).values()):
+        sessions = list((self.strays or {}).values())
+        for session in sessions:
             session.ended = reason
-            for connection in list(session.connections):
-                connection.end_from_outside()
+        _take_all(c.end_from_outside for session in sessions for c in list(session.connections))
 
     def __exit__(self, *exc_info: object) -> None:
         try:

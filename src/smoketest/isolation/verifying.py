@@ -43,7 +43,7 @@ class VerifiableConnection(RefusingConnection):
 
     def _smoke_blame(self, cause: Exception | None = None) -> NoReturn:
         raise Refused(
-            f"{self._smoke_session.frame.subject} ended its transaction on the database "
+            f"{self._smoke_session.subject} ended its transaction on the database "
             f"{self.alias!r} before the test was over, below all that refuses to. What it did "
             "there may be committed. Look for it, and remove it by hand; then leave the end of "
             "the transaction to the test."

@@ -1,0 +1,95 @@
+"""Threads of a test: what they do to their own transactions does not stay, or is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from smoketest import SmokeTest
+from smoketest.results import Outcome, TestResult
+from tests.conftest import Databases, Outside
+from tests.escapes import INSERT, driver
+from tests.test_isolation import NAMES, insert, made, run, wait_until_gone
+from tests.test_verification import verified
+from tests.testapp.models import Item
+
+Runs = Callable[..., list[TestResult]]
+
+
+def verifying(*classes: type[SmokeTest]) -> list[TestResult]:
+    """Return the results of a run that is verified, without the verdicts."""
+    return verified(*classes)[0]
+
+
+@pytest.fixture(params=[run, verifying], ids=["plain", "verified"])
+def runs(request: pytest.FixtureRequest) -> Runs:
+    """A run, and one that is verified: it rolls back where the other only closes."""
+    found: Runs = request.param
+    return found
+
+
+def on_a_thread(work: Callable[[], Any]) -> None:
+    """Run ``work`` to its end on a thread of the test."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def ends_by_libpq(statements: str) -> None:
+    """Execute ``statements`` below all that refuses to end a transaction."""
+    Item.objects.count()
+    driver().pgconn.exec_(statements.encode())
+
+
+def writes() -> None:
+    Item.objects.create(name="of a thread")
+
+
+def two_tests(work: Callable[[], Any], seen: list[list[str]]) -> type[SmokeTest]:
+    """One that does ``work`` on a thread, and one that appends to ``seen`` what it finds."""
+
+    def test_0(self: SmokeTest) -> None:
+        insert(self)
+        on_a_thread(work)
+
+    def test_1(self: SmokeTest) -> None:
+        seen.append([*Item.objects.values_list("name", flat=True)])
+
+    return made(test_0=test_0, test_1=test_1)
+
+
+@pytest.mark.parametrize("statements", ["ROLLBACK", f"ROLLBACK; BEGIN; {INSERT}; COMMIT"])
+def test_thread_that_ends_its_transaction_is_told_and_its_test_rolled_back(
+    postgresql: Databases, outside: Outside, runs: Runs, statements: str
+) -> None:
+    seen: list[list[str]] = []
+    first, second = runs(two_tests(partial(ends_by_libpq, statements), seen))
+    wait_until_gone(outside, "postgresql")
+    assert "ended its transaction" in first.message
+    assert first.outcome is Outcome.ERRORED
+    assert second.outcome is Outcome.PASSED, second.message
+    assert seen == [[name for (name,) in outside(NAMES)]]
+
+
+def test_thread_that_writes_where_nothing_is_undone_is_told_and_its_test_rolled_back(
+    mysql: Databases, outside: Outside
+) -> None:
+    seen: list[list[str]] = []
+    outside("CREATE TABLE leftover (id integer) ENGINE=MyISAM")
+    outside(
+        "CREATE TRIGGER follows AFTER INSERT ON testapp_item FOR EACH ROW"
+        " INSERT INTO leftover VALUES (NEW.id)"
+    )
+    try:
+        first, second = verifying(two_tests(writes, seen))
+    finally:
+        outside("DROP TRIGGER follows")
+    wait_until_gone(outside, "mysql")
+    assert "could not undo that" in first.message
+    assert second.outcome is Outcome.PASSED, second.message
+    assert seen == [[]]
+    assert outside(NAMES) == []
