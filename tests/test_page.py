@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ import pytest
 
 from smoketest.fleet import Answer, merge
 from smoketest.renderers.html import HTMLRenderer
+from smoketest.results import Outcome
 from tests import browsers
 from tests.projects import REPOSITORY, Project, Served
+from tests.reports import report, result
 from tests.shop import EXAMPLE, Shop
 from tests.test_callers import until_there
 from tests.test_page_nodes import answer
@@ -589,6 +592,18 @@ def test_the_page_of_a_fleet_can_be_read_everywhere(
     page.fill("#search", "worker-with")
     assert shown(page) == ["answer"]
     assert page.inner_text("#counter") == "1 of 6 tests shown"
+
+
+def test_printed_no_table_is_cut_off(opened: Open, tmp_path: Path) -> None:
+    silent = Answer(node=f"celery@{'a' * 150}", role="worker", problem="It is gone. " * 20)
+    bad = report(*(result(f"test_{'a' * 30}{n}", Outcome.FAILED) for n in range(10)))
+    fleet = merge([answer("web-1", release="r" * 150), answer("web-2"), silent])
+    seen = replace(fleet, recent=(bad.as_past(), bad.as_past()))
+    (tmp_path / "seen.html").write_text(HTMLRenderer().render(seen))
+    page = opened(f"file://{tmp_path}/seen.html", viewport={"width": 794, "height": 1123})
+    page.locator(".history summary").click()
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 # -- where there is no browser
