@@ -8,8 +8,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from smoketest import SmokeTest
+from smoketest.exceptions import Refused
 from smoketest.results import Outcome, TestResult
 from tests.conftest import Databases, Outside
 from tests.escapes import INSERT, driver
@@ -93,3 +95,21 @@ def test_thread_that_writes_where_nothing_is_undone_is_told_and_its_test_rolled_
     assert second.outcome is Outcome.PASSED, second.message
     assert seen == [[]]
     assert outside(NAMES) == []
+
+
+def test_copy_of_a_connection_that_a_thread_made_ends_with_the_test(
+    vendor: str, outside: Outside, runs: Runs
+) -> None:
+    kept = []
+
+    def writes_by_a_copy() -> None:
+        kept.append(copy := connection.copy())
+        with copy.cursor() as cursor:
+            cursor.execute(INSERT)
+
+    [result] = runs(made(test_copies=lambda self: on_a_thread(writes_by_a_copy)))
+    assert result.outcome is Outcome.PASSED, result.message
+    wait_until_gone(outside, vendor)
+    assert outside(NAMES) == []
+    with pytest.raises(Refused, match="has ended"):
+        kept[0].cursor()

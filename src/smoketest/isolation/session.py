@@ -134,9 +134,12 @@ class Session:
         """
         self.ended = reason
         with self._closing:
-            connections = [*self.connections, *(c for f in self.frames for c in f.copies)]
             strays = [partial(frame.end_strays, reason) for frame in self.frames]
-            _take_all([*strays, *(connection.forsake for connection in connections)])
+            _take_all([*strays, *(connection.forsake for connection in self.with_copies())])
+
+    def with_copies(self) -> list[GuardedConnection]:
+        """Return the thread's connections, and those that tests have made of them."""
+        return [*self.connections, *(copy for frame in self.frames for copy in frame.copies)]
 
 
 Step = Callable[[], None]
@@ -318,7 +321,7 @@ class Rollback:
         sessions = list((self.strays or {}).values())
         for session in sessions:
             session.ended = reason
-        _take_all(c.end_from_outside for session in sessions for c in list(session.connections))
+        _take_all(c.end_from_outside for session in sessions for c in session.with_copies())
 
     def __exit__(self, *exc_info: object) -> None:
         try:
