@@ -32,7 +32,7 @@ _MACHINERY = frozenset({"asgiref", "asyncio", "concurrent", "threading", "unitte
 _ENGINE = frozenset(
     {
         f"{__package__}.{name}"
-        for name in ("coroutines", "loops", "scheduling.worker", "testcases", "units")
+        for name in ("coroutines", "loops", "returned", "scheduling.worker", "testcases", "units")
     }
 )
 """Our own modules of that kind; a ready-made test is no machinery."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import unittest
 from collections.abc import Callable, Collection, Sequence
 from contextvars import copy_context
-from difflib import get_close_matches
 from traceback import walk_tb
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, ParamSpec, TypeVar
@@ -19,7 +17,7 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
-from . import asserts, coroutines, isolation, marks, queries, refusals
+from . import asserts, coroutines, declared, isolation, marks, queries, refusals, returned
 from .client import SmokeAsyncClient, SmokeClient
 from .exceptions import FixtureFailed, Refused
 from .options import ROLES
@@ -132,7 +130,7 @@ class SmokeTest(SimpleTestCase):
     def _in_this_context(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         name = self.id()
         try:
-            with isolation.rolled_back(name, _aliases(self.databases)) as self._rollback:
+            with isolation.rolled_back(name, declared.usable(self.databases)) as self._rollback:
                 refusals.refuse_from_here(name, self._rollback.note)
                 return function(*args, **kwargs)
         finally:
@@ -149,14 +147,13 @@ class SmokeTest(SimpleTestCase):
         self.spec()
         if asserts.are_removed():
             asserts.check(self)
-        if self.databases != "__all__":
-            _check_databases(self)
+        declared.check(self)
         self._finish(self.setUp(), "setUp")  # type: ignore[func-returns-value]
         self._over = False
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
         name = self._testMethodName
-        _refuse_value(self._finish(method(), name), name)
+        returned.refuse(self._finish(method(), name), name)
 
     def _callTearDown(self) -> None:
         try:
@@ -200,7 +197,7 @@ class SmokeTest(SimpleTestCase):
     def _finish(self, value: Any, name: str | None) -> Any:
         """Return ``value``, or what comes of it where it has to be awaited."""
         if value is not None:
-            self.call = _call(value, name)
+            self.call = returned.call_of(value, name)
             if self.call is not None:
                 self.call.run()
                 return self.call.value
@@ -246,7 +243,7 @@ class SmokeTest(SimpleTestCase):
     def setUpClass(cls) -> None:
         """Prepare what all tests of the class share; it is rolled back after the last one."""
         before = dict(cls.__dict__)
-        _finish(cls.setUpTestData(), "setUpTestData")
+        returned.finish(cls.setUpTestData(), "setUpTestData")
         for name, value in list(cls.__dict__.items()):
             if value is not before.get(name):
                 # Each test gets its own copy, as in Django's TestCase.
@@ -273,7 +270,7 @@ class SmokeTest(SimpleTestCase):
         cls, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
         """Add a cleanup of the class, which may be an ``async def``."""
-        super().addClassCleanup(_finished, function, *args, **kwargs)
+        super().addClassCleanup(returned.finished, function, *args, **kwargs)
 
     @classmethod
     def doClassCleanups(cls) -> None:  # noqa: N802 - unittest names it
@@ -295,7 +292,7 @@ class SmokeTest(SimpleTestCase):
                 "served meanwhile. Pass the value to the code under test instead, or move the "
                 "test into the project's own test suite."
             )
-        fixture = isolation.rolled_back(subject, _aliases(cls.databases), lasting=True)
+        fixture = isolation.rolled_back(subject, declared.usable(cls.databases), lasting=True)
         fixture.__enter__()
         cls._fixtures.add(fixture)
 
@@ -350,7 +347,7 @@ class _SafeClassFixture:
         with refusals.refused_inside(subject):
             cls._begin_fixture(subject)
             try:
-                _finish(self._fixture.__get__(None, cls)(), self._name)
+                returned.finish(self._fixture.__get__(None, cls)(), self._name)
             except SystemExit as error:  # unittest would let it end the run
                 raise FixtureFailed(f"{subject} called sys.exit({error.code!r}).") from error
             cls._tell_what_was_refused()
@@ -361,69 +358,3 @@ refusals.know_threads(isolation.current)
 # Every class has the fixtures of this one at least.
 SmokeTest.setUpClass = _SafeClassFixture("setUpClass", SmokeTest.__dict__["setUpClass"])  # type: ignore[method-assign, assignment]
 SmokeTest.tearDownClass = _SafeClassFixture("tearDownClass", SmokeTest.__dict__["tearDownClass"])  # type: ignore[method-assign, assignment]
-
-
-def _finish(value: Any, name: str) -> None:
-    """Wait for the end of what a class fixture returned."""
-    if value is not None and (call := _call(value, name)) is not None:
-        call.run()
-
-
-def _finished(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
-    """Call a cleanup of a class, and wait for its end."""
-    _finish(function(*args, **kwargs), function.__name__)
-
-
-def _refuse_value(value: Any, name: str) -> None:
-    """Raise ``TypeError`` for what a test returned: nobody looks at it, so it verifies nothing."""
-    if value is not None:
-        raise TypeError(
-            f"{name} returned {type(value).__name__}, and not None. What a test returns is not "
-            "looked at, so whatever it stands for was not verified: a result, or a function or "
-            "a coroutine that was never called. Assert it; or look at the decorator, which may "
-            "return what it should have called."
-        )
-
-
-def _call(value: Any, name: str | None) -> coroutines.Call | None:
-    """Return what is left to do of an ``async def``; refuse what would never be run."""
-    if inspect.isawaitable(value):
-        return coroutines.Call(value)
-    if name is not None and (inspect.isgenerator(value) or inspect.isasyncgen(value)):
-        raise TypeError(
-            f"{name} is a generator: it has a `yield`, so calling it runs none of its lines. "
-            "Remove the `yield`; for a fixture, use setUp and addCleanup, or enterContext."
-        )
-    return None
-
-
-# -- the databases that a test names
-
-
-def _aliases(databases: Any) -> Collection[str] | Literal["__all__"]:
-    """What a test may use; nothing, where its ``databases`` is an error that setUp tells."""
-    if databases == "__all__" or marks.is_collection_of_words(databases):
-        return databases  # type: ignore[no-any-return]
-    return ()
-
-
-def _check_databases(test: SmokeTest) -> None:
-    databases = test.databases
-    if not marks.is_collection_of_words(databases):
-        example = repr({databases}) if isinstance(databases, str) else '{"default"}'
-        raise TypeError(
-            f"{test.id()} has databases = {databases!r}, which is no set of aliases. A test "
-            "declares what it may use by the names that DATABASES has. "
-            f'Write databases = {example}, or "__all__" for every one.'
-        )
-    known, _ = isolation.aliases(databases)
-    if unknown := sorted(known - set(connections)):
-        raise ValueError(
-            f"{test.id()} names {unknown[0]!r} in its `databases`, and settings.DATABASES has no "
-            f"such alias. It has {', '.join(map(repr, connections))}.{_near(unknown[0])}"
-        )
-
-
-def _near(alias: str) -> str:
-    matches = get_close_matches(alias, list(connections), n=1)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
