@@ -881,7 +881,7 @@ def test_the_gate_takes_the_example_and_has_each_option_that_the_page_names() ->
     _, (example, *_) = zip(*examples(PAGE, "What asks"), strict=True)
     words = shlex.split(example.replace("\\\n", " "))
     understood([words[words.index("python") :]])
-    known = {name for action in options.parser()._actions for name in action.option_strings}
+    known = {name for action in options.create_parser()._actions for name in action.option_strings}
     prose = re.sub(r"^```.*?^```$", "", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
     named = set(re.findall(r"`(--?[a-z][a-z-]*)[ `]", prose))
     assert named - known == {"--workers", "--fail-with-body", "--build-arg"} & named

@@ -145,7 +145,7 @@ def command() -> str:
 
 
 def test_the_gate_has_every_option_that_the_page_uses() -> None:
-    asked = options.parser().parse_args(shlex.split(command())[3:])
+    asked = options.create_parser().parse_args(shlex.split(command())[3:])
     assert (asked.urls, asked.resolve, asked.expect_nodes, asked.wait) == ([URL], True, 2, 60)
 
 

@@ -160,7 +160,7 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated(
     assert ended.status == 2
     assert "--token-file" in ended.err
     assert TOKEN not in ended.out + ended.err
-    assert "--token " not in options.parser().format_help()
+    assert "--token " not in options.create_parser().format_help()
 
 
 def test_a_report_that_cannot_be_written_any_more_is_2(capsys: Capture, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from smoketest import checks, conf, renderers
-from smoketest.gate.options import parser
+from smoketest.gate.options import create_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,7 +115,7 @@ class Gate(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return it as one literal block."""
-        text = parser().format_help()
+        text = create_parser().format_help()
         return [nodes.literal_block(text, text, language="text")]
 
 

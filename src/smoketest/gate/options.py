@@ -35,9 +35,9 @@ class _Parser(ArgumentParser):
         super().exit(self.wrong if status else 0, message)
 
 
-def parser() -> _Parser:
+def create_parser() -> _Parser:
     """Return the parser of the gate's command line."""
-    made = _Parser(
+    parser = _Parser(
         prog=PROGRAM,
         allow_abbrev=False,
         formatter_class=RawDescriptionHelpFormatter,
@@ -47,24 +47,24 @@ def parser() -> _Parser:
             "1 failed, 2 wrong usage, 3 could not tell."
         ),
     )
-    made.add_argument("urls", nargs="*", metavar="URL", help="Where a node has its smoke tests.")
-    _add_nodes(made)
-    _add_credentials(made)
-    _add_selection(made)
-    _add_limits(made)
-    arguments.add_expectation(made)
-    arguments.add_outputs(made)
-    _add_looks(made)
-    return made
+    parser.add_argument("urls", nargs="*", metavar="URL", help="Where a node has its smoke tests.")
+    _add_nodes(parser)
+    _add_credentials(parser)
+    _add_selection(parser)
+    _add_limits(parser)
+    arguments.add_expectation(parser)
+    arguments.add_outputs(parser)
+    _add_looks(parser)
+    return parser
 
 
-def _add_nodes(made: ArgumentParser) -> None:
-    made.add_argument(
+def _add_nodes(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "--nodes-file",
         metavar="FILE",
         help="Ask the URLs in this file as well, one a line; - is standard input.",
     )
-    made.add_argument(
+    parser.add_argument(
         "--resolve",
         action="store_true",
         help="Ask every address (A and AAAA records) behind the name of a URL, with that name in"
@@ -72,16 +72,16 @@ def _add_nodes(made: ArgumentParser) -> None:
     )
 
 
-def _add_credentials(made: ArgumentParser) -> None:
-    where = made.add_mutually_exclusive_group()
+def _add_credentials(parser: ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--token-env",
         metavar="NAME",
         help=f"The environment variable that has the token, instead of {VARIABLE}.",
     )
     where.add_argument("--token-file", metavar="FILE", help="A file that has the token.")
-    made.add_argument("--token", nargs="?", action=_Secret, help=SUPPRESS)
-    made.add_argument(
+    parser.add_argument("--token", nargs="?", action=_Secret, help=SUPPRESS)
+    parser.add_argument(
         "--ca-file",
         metavar="FILE",
         help="Certificates (PEM) to trust, in the place of the system's.",
@@ -99,45 +99,45 @@ class _Secret(Action):
         )
 
 
-def _add_selection(made: ArgumentParser) -> None:
-    made.add_argument(
+def _add_selection(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "--test",
         action="append",
         dest="labels",
         metavar="LABEL",
         help="Run only this app, package, module, class or method. Can be used multiple times.",
     )
-    arguments.add_tags_and_patterns(made)
-    arguments.add_failfast(made)
+    arguments.add_tags_and_patterns(parser)
+    arguments.add_failfast(parser)
 
 
-def _add_limits(made: ArgumentParser) -> None:
-    made.add_argument(
+def _add_limits(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "--timeout",
         type=float,
         metavar="S",
         help="Seconds for each test, where the node's own limit is not lower.",
     )
-    made.add_argument(
+    parser.add_argument(
         "--deadline",
         type=float,
         metavar="S",
         help=f"Seconds for all nodes together, each time they are asked. Default: {DEADLINE:g}.",
     )
-    made.add_argument(
+    parser.add_argument(
         "--wait",
         type=float,
         metavar="S",
         help="Ask again, every second, the nodes that did not pass, until all do or S seconds are"
         " over.",
     )
-    made.add_argument(
+    parser.add_argument(
         "--consecutive",
         type=int,
         metavar="N",
         help="Ask all nodes again until they passed N times in a row.",
     )
-    made.add_argument(
+    parser.add_argument(
         "--concurrency",
         type=int,
         metavar="N",
@@ -145,8 +145,8 @@ def _add_limits(made: ArgumentParser) -> None:
     )
 
 
-def _add_looks(made: ArgumentParser) -> None:
-    made.add_argument(
+def _add_looks(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "-v",
         "--verbosity",
         type=int,
@@ -155,7 +155,7 @@ def _add_looks(made: ArgumentParser) -> None:
         help="0 is the verdict alone, 1 what failed, 2 each node as it answers, 3 each test and"
         " whole tracebacks.",
     )
-    colour = made.add_mutually_exclusive_group()
+    colour = parser.add_mutually_exclusive_group()
     colour.add_argument("--no-color", action="store_true", help="Write without colours.")
     colour.add_argument("--force-color", action="store_true", help="Write colours into a pipe.")
 
@@ -165,14 +165,14 @@ def parsed(words: list[str] | None) -> dict[str, Any]:
 
     With ``nagios`` on standard output it is 3.
     """
-    made = parser()
+    parser = create_parser()
     line = " ".join(sys.argv[1:] if words is None else words)
     if re.search(r"--format[ =]nagios\b|nagios:-( |$)", line):
-        made.wrong = COULD_NOT_TELL
+        parser.wrong = COULD_NOT_TELL
     # So that a URL may follow an option that follows a URL.
-    found: Namespace = made.parse_intermixed_args(words)
+    found: Namespace = parser.parse_intermixed_args(words)
     if not found.urls and found.nodes_file is None:
-        made.error("there is nobody to ask: name a URL, or a file of URLs with --nodes-file.")
+        parser.error("there is nobody to ask: name a URL, or a file of URLs with --nodes-file.")
     return vars(found)
 
 
