@@ -90,20 +90,25 @@ def short(traceback: str, message: str) -> str:
 
 
 def _untold(text: str, message: str) -> _Part | None:
-    """Return what ``text``, which followed a header, says beyond ``message``."""
+    """Return what ``text``, which followed a header, says beyond ``message``; perhaps nothing."""
     found = _PART.fullmatch(text)
     frames, words, link = found.group("frames", "words", "link") if found else ("", text, None)
-    kind, _, said = words.strip().partition(":")
-    name = kind.rpartition(".")[2]
-    if name == "AssertionError" and said.strip() == "None":  # of self.fail(): its line is told
-        said = ""
+    kind, said = _split(words)
     if link:
-        same = said.strip() in message and _is_all(_is_foreign, frames)
-        return None if same else _Part(frames, words, link)
-    ours = name == "AssertionError" or kind.startswith(f"{__package__}.")
-    if (said.strip() if ours else words.strip()) not in message:
+        is_told = said in message and _is_all(_is_foreign, frames)
+        return None if is_told else _Part(frames, words, link)
+    for_readers = kind == "AssertionError" or kind.startswith(f"{__package__}.")
+    if (said if for_readers else words.strip()) not in message:
         return _Part(frames, words, "")
-    return None if ours and _is_all(_is_ours, frames) else _Part(frames, "", "")
+    return None if for_readers and _is_all(_is_ours, frames) else _Part(frames, "", "")
+
+
+def _split(words: str) -> tuple[str, str]:
+    """Return the class of an exception and what it says."""
+    kind, _, said = map(str.strip, words.strip().partition(":"))
+    if kind.rpartition(".")[2] != "AssertionError":
+        return kind, said
+    return "AssertionError", "" if said == "None" else said  # of self.fail()
 
 
 def _is_all(what: Callable[[str], bool], frames: str) -> bool:
