@@ -151,6 +151,35 @@ def test_session_that_no_test_has_changed_is_lent_to_the_next(mysql: Databases) 
     assert len({*seen}) == 1
 
 
+def test_write_with_a_copy_that_the_class_made_is_undone_with_the_test(
+    vendor: str, outside: Outside
+) -> None:
+    class Copying(SmokeTest):
+        __test__ = False  # pytest: it is run below
+        copied: Any
+
+        @classmethod
+        def setUpClass(cls) -> None:
+            super().setUpClass()
+            cls.copied = connection.copy()
+
+        def test_a(self) -> None:
+            self.look_and_write()
+
+        def test_b(self) -> None:
+            self.look_and_write()
+
+        def look_and_write(self) -> None:
+            with self.copied.cursor() as cursor:
+                cursor.execute(ITEMS)
+                self.assertEqual(list(cursor.fetchall()), [])
+                cursor.execute(INSERT)
+
+    for result in run_all(Copying):
+        assert result.outcome is Outcome.PASSED, result.traceback
+    assert outside(ITEMS) == []
+
+
 @pytest.mark.filterwarnings("ignore:.*sqlite3.Connection:pytest.PytestUnraisableExceptionWarning")
 def test_thread_left_in_the_driver_writes_nothing_and_ends(vendor: str, outside: Outside) -> None:
     threads: list[threading.Thread] = []

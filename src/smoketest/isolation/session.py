@@ -115,7 +115,7 @@ class Session:
     def _steps_out_of(self, frame: Rollback) -> Iterator[Step]:
         while self.frames and self.frames[-1] is not frame:
             yield self.frames[-1].undo  # a class fixture whose end never came
-        for connection in [*self.connections, *frame.copies]:
+        for connection in self.with_copies():
             if not connection.is_untouched(frame):
                 yield partial(connection.undo, frame)
 
@@ -255,7 +255,7 @@ class Rollback:
             session.guard(connections.all(initialized_only=True))
         self._session = session
         if session.frames:
-            self.states = {c: c.transaction_state() for c in session.connections}
+            self.states = {c: c.transaction_state() for c in session.with_copies()}
         session.frames.append(self)
         self.around = scope.current()
         scope.become(self)
