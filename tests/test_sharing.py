@@ -242,6 +242,20 @@ def test_a_failure_found_before_a_late_run_was_cut_off_is_reported(
     assert not two.result(PATIENCE).passed
 
 
+def test_a_late_run_that_a_stop_of_the_process_cut_off_says_that(
+    turns: Sharing, pool: ThreadPoolExecutor
+) -> None:
+    """Another run took part of its time, but that is not why it has no verdict."""
+    stopped = replace(report(Outcome.ERRORED, cut_off=True), interrupted=True)
+    first, second = Runs(), Runs(lambda: stopped)
+    start(turns, pool, "one", first)
+    two = pool.submit(turns.shared_run, "two", second, deadline=PATIENCE)
+    until(lambda: waiting(turns) == 1)
+    second.go_on.set()
+    first.go_on.set()
+    assert two.result(PATIENCE) is stopped
+
+
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_who_shared_a_run_that_raised_gets_a_run_of_its_own(
     turns: Sharing, pool: ThreadPoolExecutor, error: type[BaseException]

@@ -199,7 +199,7 @@ class Sharing:
         report = None
         try:
             raw = run()
-            if flight.late and _cut_off(raw):
+            if flight.late and _ran_out_of_time(raw):
                 # Its own time was enough perhaps: a false alarm would be worse than none.
                 raise _busy(flight)
             report = finish(raw)
@@ -229,8 +229,10 @@ class Sharing:
             self._kept.popitem(last=False)
 
 
-def _cut_off(report: Report) -> bool:
-    return report.inconclusive and any(result.cut_off for result in report.results)
+def _ran_out_of_time(report: Report) -> bool:
+    if report.interrupted or not report.inconclusive:
+        return False
+    return any(result.cut_off for result in report.results)
 
 
 def _busy(flight: _Flight) -> Busy:
