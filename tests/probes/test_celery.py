@@ -101,6 +101,11 @@ def test_beat_that_is_alive_passes_and_one_that_is_gone_fails(broker: str, tmp_p
     assert "It does so every 180 s" in outcomes("Celery", **probe)["test_celery_beat"]
 
 
+def test_what_is_no_application_is_an_error_in_words() -> None:
+    [outcome] = outcomes("Celery", app="tests.settings").values()
+    assert "'tests.settings' is 'module', and no Celery application" in outcome
+
+
 def test_missing_celery_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "celery", None)
     [outcome] = outcomes("Celery", app=APP).values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,7 @@ def test_port_that_answers_to_nobody_fails_in_its_time() -> None:
     assert "does not accept a connection: TimeoutError" in outcome
 
 
-def test_address_without_a_port_is_an_error() -> None:
-    [outcome] = outcomes("Ports", ports=["localhost"]).values()
-    assert "'localhost' is no address of a port." in outcome
+@pytest.mark.parametrize("address", ["localhost", "localhost:http", "localhost:99999", 5432])
+def test_address_without_a_port_is_an_error(address: Any) -> None:
+    [outcome] = outcomes("Ports", ports=[address]).values()
+    assert f"{address!r} is no address of a port." in outcome

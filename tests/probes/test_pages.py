@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -94,6 +95,12 @@ def test_template_error_is_the_error_of_the_test() -> None:
         "errored",
         "django.template.exceptions.TemplateDoesNotExist: no-such.html",
     )
+
+
+@pytest.mark.parametrize("page", [("home", "200"), ("home", 200, 5), ("home", 200, "", ""), 7])
+def test_what_is_no_page_is_an_error_in_words(page: Any) -> None:
+    [outcome] = outcomes("Pages", pages=[page]).values()
+    assert outcome.startswith(f"errored: TypeError: {page!r} is no page: it is a URL name")
 
 
 def test_unknown_name_fails() -> None:

@@ -110,6 +110,31 @@ def test_nothing_to_verify_is_no_pass() -> None:
     assert outcome.startswith("errored: ValueError: Caches has nothing to verify")
 
 
+def error_of(cls: type[probes.Probe]) -> str:
+    result = unittest.TestResult()
+    unittest.TestLoader().loadTestsFromTestCase(cls).run(result)
+    [(_, text)] = result.errors
+    return text.rstrip()
+
+
+def test_misspelt_attribute_of_a_probe_without_subjects_is_named() -> None:
+    class Ours(probes.Ports):
+        port = ["localhost:1"]
+
+    error = error_of(Ours)
+    assert "Ours has nothing to verify" in error
+    assert "It has 'port', which the probe does not know. Did you mean 'ports'?" in error
+
+
+def test_attribute_that_a_probe_cannot_do_without_is_asked_for() -> None:
+    class Ours(probes.Mount):
+        pth = "/srv/media"
+
+    error = error_of(Ours)
+    assert "Ours has no 'path', and the probe cannot do without it" in error
+    assert error.endswith("Did you mean 'path'?")
+
+
 def test_unknown_alias_is_an_error_with_a_near_match() -> None:
     [outcome] = outcomes("Caches", aliases=["defualt"]).values()
     assert "settings.CACHES has no such alias" in outcome

@@ -73,11 +73,22 @@ class Celery(Probe):
             import celery  # type: ignore[import-untyped]  # noqa: F401 - the application does
         except ImportError as error:
             raise cls.missing("celery") from error
-        return list(import_string(cls.app).amqp.queues)
+        return list(cls._application().amqp.queues)
+
+    @classmethod
+    def _application(cls) -> Any:
+        application = import_string(cls.app)
+        if not hasattr(application, "amqp"):
+            raise TypeError(
+                f"{cls.app!r} is {type(application).__name__!r}, and no Celery application. The"
+                " probe asks that for its broker and its workers. Write app = 'mysite.celery.app'"
+                " for the `app` of mysite/celery.py."
+            )
+        return application
 
     def _connection(self) -> Any:
         """Return a connection of our own: the application's pool belongs to the site."""
-        app = import_string(self.app)
+        app = self._application()
         connection = app.connection_for_write(connect_timeout=self.patience / 2)
         with self.explained(
             f"Celery's broker at {_where(connection)} does not answer",
@@ -93,7 +104,7 @@ class Celery(Probe):
     def _answers(self, question: str, **options: Any) -> dict[str, Any]:
         """Return what each worker answers to ``ping`` or ``active_queues``."""
         with closing(self._connection()) as connection:
-            inspect = import_string(self.app).control.inspect(
+            inspect = self._application().control.inspect(
                 connection=connection, timeout=self.patience / 4, **options
             )
             return getattr(inspect, question)() or {}
@@ -118,7 +129,7 @@ class Celery(Probe):
             )
 
     def _task(self, name: str) -> None:
-        app = import_string(self.app)
+        app = self._application()
         with closing(self._connection()) as connection:
             result = app.send_task(name, expires=self.patience, connection=connection)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from .subjects import Probe, listed
@@ -52,15 +53,22 @@ class Ports(Probe):
 
     def check_port(self, address: str) -> None:
         """The port accepts a connection."""
-        parts = urlsplit(f"//{address}")
-        if not parts.hostname or parts.port is None:
-            raise ValueError(
-                f"{address!r} is no address of a port. The probe connects to it."
-                " Write 'host:port', or '[::1]:port'."
-            )
+        host, port = _parts(address)
         with self.explained(
             f"{address} does not accept a connection",
             "Start what should listen there, and look at firewalls on the way.",
             OSError,
         ):
-            socket.create_connection((parts.hostname, parts.port), self.patience).close()
+            socket.create_connection((host, port), self.patience).close()
+
+
+def _parts(address: str) -> tuple[str, int]:
+    """Return host and port. Raises ``ValueError`` where that is no address."""
+    with suppress(ValueError):  # of a port that is no number, or too high a one
+        parts = urlsplit(f"//{address}")
+        if parts.hostname and parts.port is not None:
+            return parts.hostname, parts.port
+    raise ValueError(
+        f"{address!r} is no address of a port. The probe connects to it."
+        " Write 'host:port', or '[::1]:port'."
+    )

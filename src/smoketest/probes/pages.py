@@ -76,7 +76,8 @@ class Pages(Probe):
             return name
         with self.explained(
             f"{name!r} is no page",
-            "Write a path that begins with a slash, or a URL name without arguments.",
+            "Write a path that begins with a slash, or a URL name without arguments; for a page"
+            " of another site, use smoketest.probes.Endpoints.",
             NoReverseMatch,
         ):
             return reverse(name)
@@ -166,9 +167,18 @@ def _is_static(name: str) -> bool:
 
 
 def _parts(page: Page, status: int) -> tuple[str, int, str]:
-    """Return name, status and text of a page."""
-    name, *rest = (page,) if isinstance(page, str) else page
-    return name, *(*rest, *(status, "")[len(rest) :])
+    """Return name, status and text of a page. Raises ``TypeError`` where it is no page."""
+    match (page,) if isinstance(page, str) else page:
+        case (str(name),):
+            return name, status, ""
+        case (str(name), int(own)):
+            return name, own, ""
+        case (str(name), int(own), str(text)):
+            return name, own, text
+    raise TypeError(
+        f"{page!r} is no page: it is a URL name or a path, which a status, as a number, and a text"
+        ' may follow. Write for example "home" or ("admin:login", 200, "Log in").'
+    )
 
 
 def _body(response: Any) -> str:

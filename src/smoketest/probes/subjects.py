@@ -178,13 +178,37 @@ def _tests(cls: type[Probe]) -> dict[str, Callable[[Any], Any]]:
 
 
 def _subjects(cls: type[Probe]) -> list[Any]:
+    for name in _declared(cls):
+        if not hasattr(cls, name):
+            raise TypeError(
+                f"{cls.__qualname__} has no {name!r}, and the probe cannot do without it."
+                f" Write {name} = … in its body.{_misspelt(cls)}"
+            )
     subjects = list(cls.subjects())
     if not subjects:
         raise ValueError(
             f"{cls.__qualname__} has nothing to verify: its subjects are empty. A test that"
             " verifies nothing must not pass. Name what it should look at, or remove it."
+            f"{_misspelt(cls)}"
         )
     return subjects
+
+
+def _declared(cls: type) -> list[str]:
+    """Return the public attributes that ``cls`` and its bases declare with a type."""
+    names = (name for base in cls.__mro__ for name in inspect.get_annotations(base))
+    return [name for name in names if not name.startswith("_")]
+
+
+def _misspelt(cls: type[Probe]) -> str:
+    """Return a sentence on an attribute of ``cls`` that its base does not have, or nothing."""
+    known = {name for base in cls.__mro__[1:] for name in _declared(base)}
+    for name, value in vars(cls).items():
+        if name.startswith("_") or name in known or hasattr(value, "__get__"):
+            continue
+        if near := difflib.get_close_matches(name, known, n=1):
+            return f" It has {name!r}, which the probe does not know. Did you mean {near[0]!r}?"
+    return ""
 
 
 def _checks(cls: type[Probe]) -> list[str]:
