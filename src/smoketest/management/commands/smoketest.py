@@ -19,7 +19,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from smoketest import (
     arguments,
     conf,
-    delivery,
     history,
     listing,
     runner,
@@ -39,7 +38,7 @@ from smoketest.console import (
     or_nowhere,
     write,
 )
-from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE, Delivery
+from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE, Delivery, usage_status
 from smoketest.exceptions import CannotIsolate, InvalidSelection, SmokeTestError, UnknownFormat
 from smoketest.fleet import Expectation
 from smoketest.options import WORKER, Options
@@ -112,26 +111,30 @@ class Command(BaseCommand):
         """Run or list the tests, write the report, and exit with its status."""
         with _usage_errors():
             selection, limits = arguments.selection(options), _limits(options)
-            fleet = _fleet(options)
-            going = self._delivery(options)
+            expected = _expectation(options)
+            delivery = self._delivery(options)
             if options["list_only"]:
                 self._list(selection, limits, options)
                 return
-            for target in going.targets:
-                target.check()
-            if limits.isolate and not self._has_process():
-                raise CommandError(
-                    "--isolate starts processes, and this one is not the command's own: it was"
-                    " called from Python. Leave --isolate out, or run manage.py smoketest."
-                )
+            self._check(delivery, limits)
             threads = set(threading.enumerate())
-            run = partial(self._run_on_workers, fleet) if fleet else self._run
-            with self._interruptible(signal.SIGINT, *((signal.SIGTERM,) if fleet else ())):
-                report = cleanse(run(selection, limits, going, options["wait"] or 0.0))
-                status = going.deliver(report)
-                if not fleet:
+            run = partial(self._run_on_workers, expected) if expected else self._run
+            with self._interruptible(signal.SIGINT, *((signal.SIGTERM,) if expected else ())):
+                report = cleanse(run(selection, limits, delivery, options["wait"] or 0.0))
+                status = delivery.deliver(report)
+                if not expected:
                     history.record(report, selection)
         self._exit(report, threads, limits, status)
+
+    def _check(self, delivery: Delivery, limits: Options) -> None:
+        """Raise where a run would be in vain: while no test has run, nothing is lost."""
+        for target in delivery.targets:
+            target.check()
+        if limits.isolate and not self._has_process():
+            raise CommandError(
+                "--isolate starts processes, and this one is not the command's own: it was"
+                " called from Python. Leave --isolate out, or run manage.py smoketest."
+            )
 
     def _delivery(self, options: Mapping[str, Any]) -> Delivery:
         return Delivery(
@@ -300,7 +303,7 @@ def _add_workers(parser: CommandParser) -> None:
     arguments.add_expectation(parser)
 
 
-def _fleet(options: Mapping[str, Any]) -> Expectation | None:
+def _expectation(options: Mapping[str, Any]) -> Expectation | None:
     """Return what the workers must be, or ``None`` where they are not asked."""
     if options["workers"]:
         if options["isolate"]:
@@ -333,7 +336,7 @@ def _targets(options: Mapping[str, Any]) -> list[Output]:
 def _usage_status(options: Mapping[str, Any]) -> int:
     """Return the status of wrong usage; where a format has statuses of its own, "unknown"."""
     try:
-        return delivery.usage_status(_targets(options))
+        return usage_status(_targets(options))
     except (SmokeTestError, ImproperlyConfigured):
         return WRONG_USAGE
 
