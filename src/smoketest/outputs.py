@@ -32,6 +32,8 @@ class Output:
     renderer: Renderer
     file: str
     """A path, or ``-`` for standard output."""
+    _named_by: ClassVar[str] = "--output"
+    """What a message calls the place where the file was named."""
 
     @property
     def is_stdout(self) -> bool:
@@ -54,8 +56,6 @@ class Output:
         text = self.renderer.render(report)
         write(self.file, text.encode(self.renderer.charset, "backslashreplace"))
 
-    _named_by: ClassVar[str] = "--output"
-
 
 @dataclass(frozen=True)
 class Summary(Output):
@@ -64,13 +64,13 @@ class Summary(Output):
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
     """
 
+    _named_by: ClassVar[str] = "GITHUB_STEP_SUMMARY"
+
     def write(self, report: Report) -> None:
         """Add the summary to the file, in which other steps may have written."""
         summary: Callable[[Report], str] = getattr(self.renderer, "summary")  # noqa: B009
         with Path(self.file).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(summary(report))
-
-    _named_by: ClassVar[str] = "GITHUB_STEP_SUMMARY"
 
 
 def parse(

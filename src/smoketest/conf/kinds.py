@@ -112,7 +112,7 @@ def _failure_status(value: object) -> int:
     number = _whole(value)
     if number not in FAILURE_STATUSES:
         raise Unusable("whoever asks has to see the failure by the status")
-    return int(number)
+    return number
 
 
 def _choice(value: object, choices: Sequence[str]) -> str:
@@ -143,15 +143,17 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _permission(value: object) -> str | None:
-    if value is not None and not all(_text(value).partition(".")):
+    text = _text_or_none(value)
+    if text is not None and not all(text.partition(".")):
         raise Unusable("app label and codename are joined by a dot")
-    return _text_or_none(value)
+    return text
 
 
 def _host(value: object) -> str | None:
-    if value is not None and any(character in "/@ \t\r\n" for character in _text(value)):
+    text = _text_or_none(value)
+    if text is not None and any(character in "/@ \t\r\n" for character in text):
         raise Unusable("scheme, path and user do not belong to it")
-    return _text_or_none(value)
+    return text
 
 
 STRINGS = Kind("a list of strings that are not empty", _strings)
