@@ -180,7 +180,18 @@ def test_every_pool_runs_the_tests_and_nothing_is_left(site: Site) -> None:
     ]
 
 
+# Each pair of them meets here; all that can be had together do so in the test above.
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("broker", "way_back", "route"),
+    [
+        ("redis", "backend", "direct"),
+        ("redis", "cache", "lent"),
+        ("rabbitmq", "backend", "lent"),
+        ("rabbitmq", "cache", "direct"),
+    ],
+    indirect=True,
+)
 def test_busy_killed_and_old_nodes_are_told_apart_and_nothing_is_left(site: Site) -> None:
     project = site.project
     with site.started(busy={}, killed={}, old={"old": True}, well={}) as nodes:
