@@ -77,7 +77,13 @@ from gevent import monkey; monkey.patch_all()
 from django.core.management import execute_from_command_line as execute
 import sys; execute(["django", *sys.argv[1:]])
 """
-UNDER_GEVENT = ("-c", PATCHED)
+GREENLETS = {
+    "gevent": PATCHED,
+    "eventlet": PATCHED.replace(
+        "from gevent import monkey; monkey.patch_all()", "import eventlet; eventlet.monkey_patch()"
+    ),
+}
+"""What makes greenlets of all threads, with the script that runs the command so."""
 WRITES = {"test_written", "test_awaited", "test_on_a_thread"}
 
 
@@ -150,19 +156,20 @@ def test_tests_write_and_leave_nothing_beside(
     assert outside("SELECT name FROM testapp_item") == []
 
 
-def test_under_gevent_async_tests_alone_are_refused(
-    vendor: str, outside: Any, tmp_path: Path
+@pytest.mark.parametrize("name", GREENLETS)
+def test_among_greenlets_async_tests_alone_are_refused(
+    name: str, vendor: str, outside: Any, tmp_path: Path
 ) -> None:
-    pytest.importorskip("gevent")
+    pytest.importorskip(name)
     if vendor == "mysql":
-        pytest.skip("mysqlclient waits in C, and gevent lets nobody else run meanwhile")
+        pytest.skip("mysqlclient waits in C, and nobody else runs meanwhile")
 
-    results = run_beside(Companion("gevent"), vendor, tmp_path, UNDER_GEVENT)
+    results = run_beside(Companion(name), vendor, tmp_path, ("-c", GREENLETS[name]))
 
     passed = {test for test, result in results.items() if result["outcome"] == "passed"}
     assert passed == WRITES - {"test_awaited"}
     assert (
-        "gevent has made greenlets of this process's threads"
+        f"{name} has made greenlets of this process's threads"
         in (results["test_awaited"]["message"])
     )
     assert outside("SELECT name FROM testapp_item") == []

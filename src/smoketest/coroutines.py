@@ -36,12 +36,13 @@ class Call:
         return thread.ident if thread is not None and thread.is_alive() else None
 
     def run(self) -> None:
-        """Wait for the end; raises what it raises, and ``CannotAwait`` under gevent."""
-        if _threads_are_greenlets():
+        """Wait for the end; raises what it raises, and ``CannotAwait`` among greenlets."""
+        culprit = _who_made_greenlets()
+        if culprit:
             if inspect.iscoroutine(self._awaitable):
                 self._awaitable.close()
             raise CannotAwait(
-                "This async test cannot run here: gevent has made greenlets of this process's"
+                f"This async test cannot run here: {culprit} has made greenlets of this process's"
                 " threads, so an event loop would stop every other one, the site's requests"
                 " among them. Make it a plain test, or keep it for another process: manage.py"
                 " smoketest, or a worker of another class."
@@ -71,9 +72,14 @@ class Call:
         return step or _suspended(self._awaitable)
 
 
-def _threads_are_greenlets() -> bool:
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and monkey.is_module_patched("threading")
+def _who_made_greenlets() -> str:
+    """Return the library that has made greenlets of all threads; empty if none has."""
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return "eventlet"
+    return ""
 
 
 def _step(frame: FrameType | None) -> list[FrameType]:
