@@ -94,7 +94,7 @@ def test_a_setting_cannot_be_changed_through_the_object() -> None:
         ("release", "", "this is empty"),
         ("host", "https://shop.example", "scheme, path and user"),
         ("renderers", "a.B", "list of its letters"),
-        ("role", "Workers", "did you mean 'worker'"),
+        ("role", "Workers", "did you mean 'worker'? Write"),
         ("role", "", "None or one of 'web', 'worker'"),
         ("role", ["web"], "None or one of 'web', 'worker'"),
         ("history", -1, "less than nothing"),

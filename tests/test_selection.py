@@ -185,6 +185,8 @@ def test_a_method_of_a_class_that_cannot_be_built_selects_the_class() -> None:
 @pytest.mark.parametrize(
     ("label", "nearest"),
     [
+        ("shop/smoke/orders.py", "shop.smoke.orders"),
+        ("shop/smoke/", "shop.smoke"),
         ("shpo", "shop"),
         ("shop.smok", "shop.smoke"),
         ("shop.smoke.Catalog", "shop.smoke.Catalogue"),

@@ -212,6 +212,9 @@ def _unknown(
 
 
 def _nearest(word: str, known: Sequence[str]) -> str | None:
+    dotted = word.removesuffix(".py").strip("/").replace("/", ".")  # a shell completes paths
+    if dotted in known:
+        return dotted
     # A class may be named without its module, which is far by the letters.
     ending = next((one for one in known if one.endswith(f".{word}")), None)
     return ending or nearest(word, known)

@@ -66,7 +66,8 @@ class Setting(Generic[T]):
         """Say what ``value`` is, why it will not do, and what to write instead."""
         shown = f"of type {type(value).__name__} (not shown)" if self.secret else repr(value)
         because = f": {reason}" if str(reason) else ""
-        return f"{self.name} is {shown}. It must be {self.kind.name}{because}. {self.remedy}"
+        must = f"It must be {self.kind.name}{because}".removesuffix(".")
+        return f"{self.name} is {shown}. {must}{'' if must.endswith('?') else '.'} {self.remedy}"
 
     @property
     def remedy(self) -> str:
