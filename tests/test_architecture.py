@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "smoketest"
 # room, except that of the renderers, whose registry stands above its files.
 ROWS = (
     "past",
-    "results exceptions options escaping spelling watchdog errands loops arrivals",
+    "results exceptions options escaping spelling negotiation watchdog errands loops arrivals",
     "findings console",
     "matrix",
     "coroutines isolation queries selection recorder refusals wording schema tracebacks",
@@ -52,7 +52,7 @@ VALUES = ("past", "results", "exceptions", "options", "escaping")
 """They import the standard library only, and each other."""
 
 WITHOUT_A_PROJECT = (
-    *(*VALUES, "findings", "matrix", "spelling", "wording", "schema", "fleet"),
+    *(*VALUES, "findings", "matrix", "spelling", "wording", "schema", "fleet", "negotiation"),
     *("page", "renderers.*", "renderers"),
 )
 """They import neither Django's settings nor its HTTP: reports render without a project."""

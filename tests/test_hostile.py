@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from smoketest import conf, query, renderers, selection, sharing
+from smoketest import conf, negotiation, query, renderers, selection, sharing
 from smoketest.query import PARAMETERS
 from smoketest.responses import HEADERS
 from tests.conftest import MakeApp, Outside
@@ -279,7 +279,7 @@ def test_the_worst_that_the_documentation_states_is_what_the_code_allows() -> No
         "seconds that a test waits for a lock of the site": defaults["SMOKETEST_LOCK_TIMEOUT"],
         "reports kept in memory": sharing.MOST_KEPT,
         "seconds for which a failing report is kept": sharing.FAILING_SECONDS,
-        "characters of `Accept` that are read": renderers._LONGEST_HEADER,
+        "characters of `Accept` that are read": negotiation.LONGEST_HEADER,
         "patterns of a request, `k`": query.MOST_PATTERNS,
         "characters of a pattern": query.LONGEST_PATTERN,
         "characters of a wrong word that are repeated": selection._LONGEST,

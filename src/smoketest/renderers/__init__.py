@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from smoketest import negotiation
 from smoketest.exceptions import UnavailableFormat, UnknownFormat
+from smoketest.negotiation import NOT_ACCEPTABLE
 from smoketest.renderers.github import GitHubRenderer
 from smoketest.renderers.health import HealthRenderer
 from smoketest.renderers.html import HTMLRenderer
@@ -60,6 +61,9 @@ class Renderer(Protocol):
         """Return ``report`` in this format."""
 
 
+_LONGEST_NAME = 200
+"""Characters of an unknown name that a message repeats."""
+
 Extra = Iterable[Renderer | type[Renderer]]
 """A project's own renderers; one with the name of a built-in one replaces it."""
 
@@ -110,11 +114,11 @@ def negotiate(accept: str, extra: Extra = ()) -> Renderer:
 
 
 def _liked_best(renderers: list[Renderer], accept: str) -> Renderer:
-    ranges = list(_ranges(accept)) if len(accept) <= _LONGEST_HEADER else []
-    best, best_rank = renderers[0], _NOT_ACCEPTABLE
+    ranges = negotiation.parse(accept)
+    best, best_rank = renderers[0], NOT_ACCEPTABLE
     for renderer in renderers:
-        rank = max(_rank(media_type, ranges) for media_type in media_types(renderer))
-        if rank > best_rank:
+        ranks = (negotiation.rank(media_type, ranges) for media_type in media_types(renderer))
+        if (rank := max(ranks)) > best_rank:
             best, best_rank = renderer, rank
     return best
 
@@ -154,81 +158,3 @@ def _unavailable(renderer: Renderer) -> UnavailableFormat:
         f"The format {renderer.format!r} cannot be written: it needs the module {module!r},"
         f" which is not installed. Run: python -m pip install '{what}'"
     )
-
-
-_LONGEST_NAME = 200
-_LONGEST_HEADER = 4096
-_MOST_RANGES = 64
-"""Browsers send about ten; the limits keep a hostile header cheap."""
-
-
-class _Range(NamedTuple):
-    """One entry of an ``Accept`` header."""
-
-    main: str
-    sub: str
-    quality: float
-    plain: bool
-    """Whether it has no parameter but its quality."""
-    position: int
-
-
-class _Rank(NamedTuple):
-    """How much a header likes a media type; the greater, the more."""
-
-    quality: float
-    width: int
-    """0 for ``*/*`` up to 3 for the type itself."""
-    position: int
-    """0 for the header's first entry, negative for later ones."""
-
-
-_NOT_ACCEPTABLE = _Rank(0.0, 0, -_MOST_RANGES)
-_RANGE = re.compile(r"([\w!#$&^.+*-]+)/([\w!#$&^.+*-]+)", re.ASCII)
-_QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
-
-
-def _ranges(accept: str) -> Iterator[_Range]:
-    for position, entry in enumerate(accept.lower().split(",", _MOST_RANGES)[:_MOST_RANGES]):
-        media_range, *parameters = (part.strip() for part in entry.split(";"))
-        match = _RANGE.fullmatch(media_range)
-        if match:
-            others = [part for part in parameters if part and not part.startswith("q=")]
-            yield _Range(match[1], match[2], _quality(parameters), not others, -position)
-
-
-def _quality(parameters: Iterable[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q" and _QUALITY.fullmatch(value.strip()):
-            return float(value)
-    return 1.0  # also for nonsense, as Django's own MediaType.quality has it
-
-
-def _rank(media_type: str, ranges: Iterable[_Range]) -> _Rank:
-    """Return what the narrowest of the ``ranges`` says of ``media_type``.
-
-    RFC 9110, 12.5.1: a narrower range overrules a wider one, also to exclude.
-    """
-    main, _, sub = media_type.partition(";")[0].strip().lower().partition("/")
-    ranks = [
-        (width, one.quality, one.position)
-        for one in ranges
-        if (width := _width(one, main, sub)) is not None
-    ]
-    if not ranks:
-        return _NOT_ACCEPTABLE
-    width, quality, position = max(ranks)
-    return _Rank(quality, width, position) if quality else _NOT_ACCEPTABLE
-
-
-def _width(one: _Range, main: str, sub: str) -> int | None:
-    """Return how narrowly ``one`` matches, or ``None``.
-
-    A parameter such as ``charset=utf-8`` makes a match weaker, not impossible.
-    """
-    if (one.main, one.sub) == (main, sub):
-        return 3 if one.plain else 2
-    if one.sub != "*":
-        return None
-    return {main: 1, "*": 0}.get(one.main)
