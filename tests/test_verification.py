@@ -19,7 +19,9 @@ from django.db import connection, connections, transaction
 from django.test import Client, override_settings
 
 from smoketest import SmokeTest, isolation, runner, scheduling, verification
+from smoketest.isolation.examining import Findings, _ask_mysql, _text
 from smoketest.isolation.guard import GuardedConnection
+from smoketest.isolation.proofs import Evidence
 from smoketest.isolation.session import Session
 from smoketest.isolation.sqlite import SQLiteGuard
 from smoketest.options import Options
@@ -232,6 +234,20 @@ def commits_and_begins_anew(test: Any) -> None:
         base.query(conn, f"XA START {xa}".encode())  # type: ignore[attr-defined]
 
 
+def test_nothing_can_be_left_by_a_connection_to_a_standby_that_was_lost(
+    postgresql: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standby cancels by itself what is in the way of its primary."""
+
+    def test_closes(self: SmokeTest) -> None:
+        Item.objects.count()
+        driver().close()
+
+    monkeypatch.setattr("smoketest.isolation.postgresql._TRANSACTION_ID", "SELECT ''")
+    _, verdicts = verified(made(test_closes=test_closes))
+    assert the_only(verdicts).outcome is Outcome.PASSED, the_only(verdicts).message
+
+
 def test_commit_that_nothing_else_notices_fails_the_run_and_names_the_test(
     vendor: str, outside: Outside
 ) -> None:
@@ -270,7 +286,7 @@ def test_prepared_transaction_is_told_by_the_server(mysql: Databases, outside: O
 
     _, verdicts = verified(made(test_prepares=test_prepares))
     for row in outside("XA RECOVER"):
-        outside(f"XA ROLLBACK '{row[-1].decode()}'")
+        outside(f"XA ROLLBACK '{_text(row[-1])}'")  # MariaDB's driver returns bytes
     assert "is prepared, so it can be committed" in the_only(verdicts).message
 
 
@@ -283,6 +299,33 @@ def test_many_commits_are_counted_and_some_are_named(sqlite: Databases) -> None:
 
 
 # -- nobody can tell
+
+
+class Denied:
+    """A cursor of MySQL's for a user without XA_RECOVER_ADMIN; MariaDB asks for no privilege."""
+
+    def execute(self, statement: str) -> None:
+        if statement == "XA RECOVER":
+            raise pytest.importorskip("MySQLdb").OperationalError(1401, "XAER_RMERR: Fatal error")
+
+    def fetchall(self) -> list[tuple[int]]:
+        """No session."""
+        return []
+
+
+def test_mysql_that_may_not_be_asked_is_not_needed_where_every_end_was_seen() -> None:
+    findings, marks = Findings(), {"xa": "smoketest-1-1", "session": "7", "statements": ""}
+    seen = Evidence("default", "a test", marks, end="")
+    assert _ask_mysql(Denied(), [seen], findings) == []
+    assert findings == Findings()
+
+
+def test_mysql_that_may_not_be_asked_is_no_pass_for_a_test_that_was_cut_off() -> None:
+    findings, marks = Findings(), {"xa": "smoketest-1-1", "session": "7", "statements": ""}
+    _ask_mysql(Denied(), [Evidence("default", "a test", marks)], findings)
+    [(subject, why)] = findings.unknown
+    assert subject == "a test"
+    assert "GRANT XA_RECOVER_ADMIN" in why
 
 
 @on_servers

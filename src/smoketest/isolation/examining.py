@@ -67,6 +67,12 @@ Ask = Callable[[Any, Sequence[Evidence], Findings], Sequence[Evidence]]
 
 _NOT_SEEN = "its connection was lost or cut off before its end"
 _UNFINISHED = "it has not ended yet at the server"
+_DENIED = (
+    "its connection was lost or cut off before its end, and MySQL tells this user nothing of"
+    " prepared transactions: GRANT XA_RECOVER_ADMIN ON *.* TO it"
+)
+_XAER_RMERR = 1401
+"""What MySQL says to who has no such privilege; MariaDB asks for none."""
 
 
 def _ask_server(
@@ -110,15 +116,18 @@ def _ask_postgresql(
                 findings.committed.append((one.subject, told))
             case "in progress":
                 unfinished.append(one)
-            case None if one.end is None:  # of a standby, which has no ids, or long ago
+            # A standby gives no ids, and what was begun there cannot have written.
+            case None if one.end is None and one.marks["xid"]:  # long ago
                 findings.unknown.append((one.subject, _NOT_SEEN))
     return unfinished
 
 
 def _ask_mysql(cursor: Any, evidence: Sequence[Evidence], findings: Findings) -> list[Evidence]:
-    # https://mariadb.com/kb/en/xa-transactions/
-    cursor.execute("XA RECOVER")
-    prepared = {_text(row[-1]) for row in cursor.fetchall()}
+    prepared = _prepared(cursor)
+    if prepared is None:
+        # The counters of a session whose end was seen say that it has prepared nothing.
+        findings.unknown += [(one.subject, _DENIED) for one in evidence if one.end is None]
+        return []
     for one in evidence:
         if one.marks["xa"] in prepared:
             told = f"its transaction {one.marks['xa']!r} is prepared, so it can be committed"
@@ -127,6 +136,18 @@ def _ask_mysql(cursor: Any, evidence: Sequence[Evidence], findings: Findings) ->
     cursor.execute("SELECT id FROM information_schema.processlist")
     sessions = {str(id) for (id,) in cursor.fetchall()}
     return [one for one in evidence if one.end is None and one.marks["session"] in sessions]
+
+
+def _prepared(cursor: Any) -> set[str] | None:
+    """Return the names of all prepared transactions; ``None`` if the user may not ask."""
+    # https://mariadb.com/kb/en/xa-transactions/
+    try:
+        cursor.execute("XA RECOVER")
+    except Exception as error:
+        if error.args[:1] == (_XAER_RMERR,):
+            return None
+        raise
+    return {_text(row[-1]) for row in cursor.fetchall()}
 
 
 def _text(value: object) -> str:
