@@ -35,12 +35,18 @@ def _no_thread_stays() -> Iterator[None]:
     """No test of the scheduler leaves a thread behind."""
     before = set(threading.enumerate())
     yield
-    for kind in ("smoketest", "ThreadPoolExecutor"):
-        for thread in set(threading.enumerate()) - before:
-            if thread.name.startswith(kind):
-                thread.join(AT_ONCE)
+    _join("smoketest", before)
+    if set(threading.enumerate()) - before:
         gc.collect()  # asgiref's thread of an async test ends as its executor is forgotten
+        _join("ThreadPoolExecutor", before)
     assert {thread.name for thread in set(threading.enumerate()) - before} == set()
+
+
+def _join(kind: str, before: set[threading.Thread]) -> None:
+    """Wait for the threads of a kind that were not there before."""
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith(kind):
+            thread.join(AT_ONCE)
 
 
 class Gate(threading.Event):
