@@ -338,6 +338,14 @@ def test_a_projects_own_renderer_is_given_as_a_class_or_an_instance() -> None:
     assert isinstance(renderers.get("own", [Own]), Own)
 
 
+def test_the_reference_has_all_that_a_renderer_may_have() -> None:
+    page = Path(__file__).parent.parent.joinpath("docs/reference/formats.md").read_text()
+    _, chapter = page.split("## A format of your own")
+    may_have = re.findall(r"^ +(?:- |and )?``(\w+)", renderers.Renderer.__doc__ or "", re.MULTILINE)
+    assert {"accepts", "render_refusal", "summary"} <= {*may_have}
+    assert [name for name in may_have if f"`{name}" not in chapter] == []
+
+
 def test_a_projects_own_renderer_may_replace_a_built_in_one() -> None:
     assert isinstance(renderers.get("text", [OwnText]), OwnText)
     assert renderers.formats([OwnText]) == NAMES
