@@ -105,7 +105,7 @@ class Tally:
 
 
 def tally(report: Report) -> Tally:
-    """Count the tests of ``report``; what is said of nodes is none."""
+    """Count the tests of ``report``; results that are about nodes are left out."""
     worst: dict[str, str] = {}
     hit = set()
     for result in report.results:

@@ -25,7 +25,7 @@ class Column:
 
     @property
     def state(self) -> str:
-        """``passed``, ``failed``, ``spared``: enough others passed, or ``no report``."""
+        """``passed``, ``failed`` or ``no report``; ``…, spared`` where enough others passed."""
         first = self.nodes[0]
         if first.passed:
             return "passed"

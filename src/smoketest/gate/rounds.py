@@ -61,12 +61,12 @@ class _Row:
 
     @property
     def stalled(self) -> float:
-        """Seconds for which it has been one, and has not become longer."""
+        """Seconds for which the rounds have passed, and the row has not grown."""
         return monotonic() - self._grown
 
     @property
     def repeating(self) -> list[str]:
-        """The nodes that keep it from that."""
+        """The nodes that keep it from growing: what they show has counted already."""
         return [name for name, times in self._again.items() if times == max(self._again.values())]
 
     def heard(self, name: str, report: Report | None) -> None:

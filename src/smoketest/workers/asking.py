@@ -129,7 +129,7 @@ class _Asking:
         )
 
     def report(self, listener: Listener) -> Report:
-        """Ask, and return the report; raise what is nobody's fault but ours."""
+        """Ask, and return the report; raise what is neither a worker's nor the broker's fault."""
         started_at = datetime.now(UTC)
         thread = threading.Thread(target=self._hold, name="smoketest-workers", daemon=True)
         thread.start()

@@ -66,7 +66,7 @@ class Broker:
         return {}
 
     def open(self) -> None:
-        """Connect."""
+        """Connect, once to hear and once to speak."""
         for connection in (self._connection, self._hearing):
             connection.ensure_connection(max_retries=1, timeout=self._patience)
         self._channel = self._connection.default_channel

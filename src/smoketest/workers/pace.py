@@ -17,7 +17,7 @@ class Pace:
 
     @property
     def greeting(self) -> float:
-        """How long nobody must answer until it is clear who is there."""
+        """How long to listen after the last answer, until all who are there have answered."""
         # What Celery itself waits for an answer to a ping.
         return min(SECOND, self.deadline / 5)
 
