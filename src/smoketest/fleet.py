@@ -63,7 +63,7 @@ class Expectation:
     """The release that every node must run; empty is any, but the same on all."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for an expectation that any fleet would meet, and so proves nothing."""
+        """Raise ``ValueError`` for an expectation that any fleet would meet: it proves nothing."""
         if self.at_least is not None and self.at_least < 1:
             raise ValueError(
                 f"at_least is {self.at_least!r}, and a fleet of which no node must pass proves"
