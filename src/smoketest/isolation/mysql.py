@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from ..exceptions import Refused
 from .engines import can_only_be_temporary, first_written, may_write, tables_without_transactions
@@ -25,6 +25,8 @@ _MULTI_STATEMENTS = 1 << 16
 """https://mariadb.com/kb/en/connection/#capabilities: several statements in one string."""
 _STEP = 0.25
 """Seconds."""
+UNGUARDED_DRIVERS = frozenset({"mysql.connector", "mariadb"})
+"""Drivers that have Django backends of their own, and whose connections we know nothing of."""
 _BRIEFLY = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2}
 """Seconds that telling the server to end a session may take."""
 _NOT_ALL_ROLLED_BACK = 1196
@@ -43,10 +45,20 @@ class MySQLGuard(ServerGuard):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a connection, of which :meth:`sever` has what it needs."""
+        if self.Database.__name__ in UNGUARDED_DRIVERS:
+            self._smoke_refuse_driver()
         driver = super().get_new_connection(conn_params)
         self._smoke_in_force, self._smoke_of_the_site = {}, {}  # the session has no limits yet
         self._smoke_thread_id = driver.thread_id()
         return driver
+
+    def _smoke_refuse_driver(self) -> NoReturn:
+        raise Refused(
+            f"The database {self.alias!r} is used by way of {self.Database.__name__}. A smoke test "
+            "cannot keep that driver from committing, nor cut it off. Set its ENGINE to "
+            "'django.db.backends.mysql', with mysqlclient or PyMySQL, or keep tests away from it "
+            "with the attribute `databases`."
+        )
 
     def _smoke_descriptor(self, driver: Any) -> int:
         # PyMySQL has no method for it.

@@ -36,8 +36,6 @@ def _guarded_class(original: type[BaseDatabaseWrapper]) -> type[GuardedConnectio
 
 
 def _guard_of(vendor: str) -> type[GuardedConnection]:
-    if vendor not in _GUARDS:
-        return GuardedConnection
-    module, name = _GUARDS[vendor]
+    module, name = _GUARDS.get(vendor, ("unknown", "UnknownGuard"))
     guard: type[GuardedConnection] = getattr(import_module(f"{__package__}.{module}"), name)
     return guard
