@@ -105,6 +105,16 @@ def test_read_only_mariadb_cannot_be_written_to(mysql: Databases) -> None:
     assert got["test_clock_other"] == "passed"
 
 
+def test_file_that_is_no_database_does_not_answer(sqlite: Databases, tmp_path: Path) -> None:
+    file = tmp_path / "letter.sqlite3"
+    file.write_text("Dear database, " * 100)
+    with changed(sqlite, NAME=str(file)):
+        got = outcomes("Databases", aliases=["other"])
+    for name in ("test_answer_other", "test_write_other"):
+        assert got[name].startswith("failed: Database 'other' does not answer: DatabaseError: ")
+        assert got[name].endswith("Look whether NAME is the right file, and its folder is there.")
+
+
 def test_read_only_file_cannot_be_written_to(sqlite: Databases) -> None:
     with changed(sqlite, **read_only_file(sqlite)):
         got = outcomes("Databases", aliases=["other"])

@@ -37,6 +37,9 @@ _START = (
     "Start the server, let it take more connections, or correct host, name, user, password and"
     " options in DATABASES."
 )
+_FILE = "Look whether NAME is the right file, and its folder is there."
+_READ_FILE = "SELECT 1 FROM (SELECT COUNT(*) FROM sqlite_master)"
+"""SQLite does not look at the file for SELECT 1."""
 _WRITE = (
     "Look for a full disk, a read-only server or a missing privilege. If it is a replica, name"
     " it in the probe's `replicas`."
@@ -66,8 +69,10 @@ class Databases(Probe):
 
     def check_answer(self, alias: str) -> None:
         """The database answers a query."""
-        with self.explained(f"Database {alias!r} does not answer", _START, Error):
-            self.assertEqual(_value(alias, "SELECT 1"), 1)
+        is_file = connections[alias].vendor == "sqlite"
+        hint = _FILE if is_file else _START
+        with self.explained(f"Database {alias!r} does not answer", hint, Error):
+            self.assertEqual(_value(alias, _READ_FILE if is_file else "SELECT 1"), 1)
 
     def check_write(self, alias: str) -> None:
         """A row is written, read back and rolled back; a replica refuses it."""
