@@ -17,10 +17,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from .findings import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
-from .results import Detail, Node, Outcome, Report, TestResult
-from .spelling import counted
-from .wording import remarks
+from smoketest.findings import ANSWER, NOT_TESTS, RELEASE, VERDICT, names
+from smoketest.results import Detail, Node, Outcome, Report, TestResult
+from smoketest.spelling import counted
+from smoketest.wording import remarks
 
 __all__ = [
     "ANSWER",

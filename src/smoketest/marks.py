@@ -8,9 +8,9 @@ import unittest
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeVar
 
-from .options import ROLES
-from .recorder import relative_path
-from .spelling import did_you_mean
+from smoketest.options import ROLES
+from smoketest.recorder import relative_path
+from smoketest.spelling import did_you_mean
 
 Subject = TypeVar("Subject", bound=type | Callable[..., Any])
 

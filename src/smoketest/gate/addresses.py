@@ -13,7 +13,8 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from smoketest.arguments import InvalidArgument
 from smoketest.escaping import one_line
-from smoketest.gate.problems import unknown_name
+
+from .problems import unknown_name
 
 STDIN = "-"
 PORTS = {"http": 80, "https": 443}

@@ -20,11 +20,12 @@ import httpx
 from smoketest import __version__
 from smoketest.arguments import InvalidArgument
 from smoketest.fleet import Answer
-from smoketest.gate import problems
-from smoketest.gate.addresses import PORTS, Address
-from smoketest.gate.reading import Cleanse, NoReport, Received, WrongSelection, excerpt, report
 from smoketest.options import WEB
 from smoketest.results import Report
+
+from . import problems
+from .addresses import PORTS, Address
+from .reading import Cleanse, NoReport, Received, WrongSelection, excerpt, report
 
 LARGEST = 10_000_000
 """Bytes of an answer that are read. A report has some 500 for a test that passes."""

@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 from smoketest import arguments
 from smoketest.delivery import COULD_NOT_TELL, WRONG_USAGE
-from smoketest.gate.credentials import VARIABLE
-from smoketest.gate.rounds import Patience
+
+from .credentials import VARIABLE
+from .rounds import Patience
 
 PROGRAM = "python -m smoketest"
 

@@ -20,14 +20,15 @@ from smoketest import arguments
 from smoketest.console import Console, exit_now, or_nowhere, write
 from smoketest.delivery import COULD_NOT_TELL, Delivery, usage_status
 from smoketest.exceptions import SmokeTestError
-from smoketest.gate import addresses, credentials, options
-from smoketest.gate.addresses import Address
-from smoketest.gate.asking import Question, asker
-from smoketest.gate.rounds import Rounds
 from smoketest.outputs import Output
 from smoketest.progress import Progress
 from smoketest.results import Report
 from smoketest.telling import Teller
+
+from . import addresses, credentials, options
+from .addresses import Address
+from .asking import Question, asker
+from .rounds import Rounds
 
 Given = Mapping[str, Any]
 """The options by their names."""

@@ -12,9 +12,10 @@ from typing import Any
 
 from smoketest import fleet
 from smoketest.fleet import Answer, Expectation, Judged
-from smoketest.gate.addresses import Address, resolved
-from smoketest.gate.asking import Asker, Reply
 from smoketest.results import EPOCH, Report
+
+from .addresses import Address, resolved
+from .asking import Asker, Reply
 
 INTERVAL = 1.0
 """Seconds from the beginning of one round to that of the next, at least."""

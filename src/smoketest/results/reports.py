@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from ..past import MOST_NAMED, Past
+from smoketest.past import MOST_NAMED, Past
+
 from .outcomes import EPOCH, LABELS, Outcome, TestResult
 
 
