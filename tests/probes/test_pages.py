@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import caches
+from django.db.backends.sqlite3.features import DatabaseFeatures
 from django.test import override_settings
 
-from tests.conftest import Outside
+from tests.conftest import Databases, Outside
 from tests.probes.running import outcomes, run
 from tests.settings import INSTALLED_APPS
 
@@ -136,6 +137,15 @@ def test_crawl_ends_at_its_limit() -> None:
 def test_pages_without_pages_is_an_error() -> None:
     with_class = outcomes("Pages")
     assert "it is abstract, so it needs attributes" in str(with_class)
+
+
+def test_admin_pages_are_rendered_where_a_row_made_in_bulk_does_not_tell_its_key(
+    sqlite: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Oracle's MySQL, which has no RETURNING."""
+    monkeypatch.setattr(DatabaseFeatures, "can_return_rows_from_bulk_insert", False)
+    got = outcomes("Admin", site="tests.probes.site.site")
+    assert got["test_list_testapp_Item"] == "passed"
 
 
 def test_admin_pages_are_rendered_and_nothing_is_left(vendor: str, outside: Outside) -> None:
