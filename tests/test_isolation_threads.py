@@ -22,9 +22,9 @@ from tests.testapp.models import Item
 Runs = Callable[..., list[TestResult]]
 
 
-def verifying(*classes: type[SmokeTest]) -> list[TestResult]:
+def verifying(*classes: type[SmokeTest], **options: Any) -> list[TestResult]:
     """Return the results of a run that is verified, without the verdicts."""
-    return verified(*classes)[0]
+    return verified(*classes, **options)[0]
 
 
 @pytest.fixture(params=[run, verifying], ids=["plain", "verified"])
@@ -75,6 +75,49 @@ def test_thread_that_ends_its_transaction_is_told_and_its_test_rolled_back(
     assert first.outcome is Outcome.ERRORED
     assert second.outcome is Outcome.PASSED, second.message
     assert seen == [[name for (name,) in outside(NAMES)]]
+
+
+def test_thread_that_ends_its_transaction_is_told_though_nothing_else_was_done(
+    postgresql: Databases, runs: Runs
+) -> None:
+    work = partial(ends_by_libpq, "ROLLBACK")
+    [result] = runs(made(test_thread=lambda self: on_a_thread(work)))
+    assert "ended its transaction" in result.message
+
+
+def closes() -> None:
+    writes()
+    connection.connection.close()
+
+
+def forgets() -> None:
+    writes()
+    kept.append(connection.connection)
+    connection.connection = None
+
+
+def reads_half() -> None:
+    Item.objects.bulk_create([Item(name="a"), Item(name="b")])
+    kept.append(cursor := connection.cursor())
+    cursor.execute(NAMES)
+    cursor.fetchone()
+
+
+kept: list[Any] = []
+
+
+@pytest.mark.parametrize("leaves", [closes, forgets, reads_half])
+def test_next_test_has_a_connection_however_a_thread_has_left_its_own(
+    vendor: str, outside: Outside, runs: Runs, leaves: Callable[[], None]
+) -> None:
+    def test_0(self: SmokeTest) -> None:
+        on_a_thread(leaves)
+
+    first, second = runs(made(test_0=test_0, test_1=insert), deadline=10.0)
+    kept.clear()
+    assert second.outcome is Outcome.PASSED, second.message
+    assert first.outcome is Outcome.PASSED, first.message
+    assert outside(NAMES) == []
 
 
 def test_thread_that_writes_where_nothing_is_undone_is_told_and_its_test_rolled_back(

@@ -30,6 +30,15 @@ def turn(driver: sqlite3.Connection) -> AbstractContextManager[object]:
     return getattr(driver, "turns", None) or nullcontext()
 
 
+def is_idle(driver: sqlite3.Connection) -> bool:
+    """Whether it is certain that no thread is in ``driver``, which is kept out of it."""
+    turns = getattr(driver, "turns", None)
+    if turns is None or not turns.acquire(blocking=False):
+        return False
+    turns.release()
+    return True
+
+
 @cache
 def alternating(original: type[sqlite3.Connection]) -> type[sqlite3.Connection]:
     """Return a subclass of a driver's connection class that lets one thread in at a time."""
@@ -69,9 +78,9 @@ def _in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def enter(self: sqlite3.Cursor, *args: Any, **kwargs: Any) -> Any:
         connection: Any = self.connection
-        if connection.severed_by is not None and connection.severed_by != get_ident():
-            raise sqlite3.DatabaseError("not authorized")  # as the authorizer's own refusal
         with connection.turns:
+            if connection.severed_by is not None and connection.severed_by != get_ident():
+                raise sqlite3.DatabaseError("not authorized")  # as the authorizer's own refusal
             return method(self, *args, **kwargs)
 
     return enter

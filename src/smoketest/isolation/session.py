@@ -299,6 +299,7 @@ class Rollback:
             self.strays = {}
         session = self.strays.get(ident)
         if session is None:
+            self.begun = True
             own = self._session
             session = Session(own.limits, own.deadline, own.lender, own.proofs)
             session.is_stray = True
@@ -333,7 +334,23 @@ class Rollback:
                 self._session.close()
 
 
+class ReadOnly(str):
+    """An alias that a test only reads; to Django's and pytest's runners it is the alias itself."""
+
+    __slots__ = ()
+
+
+def marked(databases: Collection[str]) -> frozenset[str]:
+    """Return ``databases`` as their aliases, those that end in ``:ro`` as :class:`ReadOnly`."""
+    known, read_only = aliases(databases)
+    return frozenset(ReadOnly(name) if name in read_only else name for name in known)
+
+
 def aliases(databases: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the aliases that ``databases`` names, and those of them that it marks ``:ro``."""
-    read_only = frozenset(name.removesuffix(":ro") for name in databases if name.endswith(":ro"))
-    return frozenset(databases) - {f"{name}:ro" for name in read_only} | read_only, read_only
+    read_only = frozenset(
+        name.removesuffix(":ro")
+        for name in databases
+        if name.endswith(":ro") or isinstance(name, ReadOnly)
+    )
+    return frozenset(name.removesuffix(":ro") for name in databases), read_only

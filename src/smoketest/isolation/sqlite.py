@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from threading import get_ident
 from typing import Any
 
@@ -146,15 +147,22 @@ class SQLiteGuard(GuardedConnection):
         alternating.keep_out(driver, but=thread)
 
     def _smoke_interrupt(self, driver: sqlite3.Connection) -> None:
-        driver.interrupt()
+        # For as long as a cursor is half read it would stop what comes next, the rollback, too.
+        if not alternating.is_idle(driver):
+            driver.interrupt()
 
     def end_from_outside(self) -> None:
         """Sever it, and leave it to its thread, in whose hands to close it would be a crash."""
-        self.sever()
-        if self._smoke_is_idle():
-            self._smoke_drop()
-        else:
-            self._smoke_return(None)
+        if self._smoke_levels:
+            self.connection = self._smoke_driver  # a test may have put another in its place
+        try:
+            with suppress(sqlite3.ProgrammingError):  # the test has closed it: it is rolled back
+                self.sever()
+        finally:
+            if self._smoke_is_idle():
+                self._smoke_drop()
+            else:
+                self._smoke_return(None)
 
     def _smoke_is_idle(self) -> bool:
         """Whether the thread of the connection has ended, or cannot be in SQLite."""
