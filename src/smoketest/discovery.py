@@ -6,7 +6,6 @@ Whatever cannot be loaded becomes a test that errors, so that it is seen. A miss
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import pkgutil
@@ -25,6 +24,7 @@ from django.utils.module_loading import module_has_submodule
 from smoketest.exceptions import CannotLoad
 from smoketest.options import Probe
 from smoketest.selection import Candidate
+from smoketest.spelling import nearest
 from smoketest.testcases import SmokeTest
 from smoketest.unloadable import (
     Broken,
@@ -262,8 +262,8 @@ def _subclass(
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    meant = nearest(word, known)
+    return f"; did you mean {meant!r}?" if meant else ""
 
 
 # -- from classes to tests
