@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import unittest
 from collections.abc import Sequence
 from time import monotonic
+from typing import Any
 
-from smoketest import SmokeTest
+import pytest
+from django.test.runner import DiscoverRunner
+
+from smoketest import SmokeTest, isolation
 from smoketest.options import Options
 from smoketest.results import Outcome, TestResult
 from smoketest.scheduling import Run, execute
@@ -73,3 +78,15 @@ def test_unknown_alias_is_an_error_that_names_a_near_one(sqlite: object) -> None
     assert result.outcome is Outcome.ERRORED
     assert "'defualt'" in result.message
     assert "Did you mean 'default'?" in result.message
+
+
+@pytest.mark.parametrize("declared", [("default:ro",), ["default", "default:ro"]])
+def test_read_only_alias_is_an_alias_to_other_runners(declared: Any) -> None:
+    mixin: Any = type("Mixin", (), {"databases": declared})
+    reads: Any = type("ReadsTest", (mixin, SmokeTest), {"test_reads": lambda self: None})
+    still_reads: Any = type("StillReadsTest", (reads,), {})
+    for cls in (reads, still_reads):
+        suite = unittest.defaultTestLoader.loadTestsFromTestCase(cls)
+        assert list(DiscoverRunner().get_databases(suite)) == ["default"]
+        known, read_only = isolation.aliases(cls.databases)
+        assert (*known, *read_only) == ("default", "default")

@@ -297,6 +297,26 @@ def test_isolated_asyncio_test_case_is_refused_because_its_set_up_would_not_run(
     assert "Derive from SmokeTest alone" in problems(run(MixedTest))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("asyncSetUp", lambda self: None, "Write async def setUp."),
+        ("asyncTearDown", lambda self: None, "Write async def tearDown."),
+        ("fixtures", ["products.json"], "which a SmokeTest never loads"),
+    ],
+)
+def test_what_other_test_cases_go_by_is_refused_because_nothing_would_come_of_it(
+    name: str, value: object, told: str
+) -> None:
+    case = type("ATest", (SmokeTest,), {name: value, "test_it": lambda self: None})
+    assert told in problems(run(case))
+
+
+def test_empty_list_of_fixtures_is_none() -> None:
+    case = type("ATest", (SmokeTest,), {"fixtures": [], "test_it": lambda self: None})
+    assert run(case).wasSuccessful()
+
+
 # -- what is async
 
 
@@ -975,6 +995,31 @@ def test_error_on_a_thread_counts_where_it_is_in_the_test_s_own_module(
         thread.join()
 
     assert run_body(body).wasSuccessful() is passes
+
+
+@pytest.mark.parametrize(("fails", "status"), [(False, 0), (True, 1)])
+def test_process_that_comes_back_from_its_fork_ends_there(
+    vendor: str, outside: Outside, tmp_path: Path, fails: bool, status: int
+) -> None:
+    """It would run what follows a second time, and roll back on its parent's connection."""
+    told = tmp_path / "told"
+
+    class ForkingTest(SmokeTest):
+        def test_1(self) -> None:
+            Item.objects.create(name="written")
+            child = os.fork()
+            if child:
+                self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), status)
+                self.assertTrue(Item.objects.exists())
+            else:
+                self.assertFalse(fails)
+
+        def test_2(self) -> None:
+            with told.open("a") as file:
+                file.write("ran ")
+
+    assert not problems(run(ForkingTest))
+    assert told.read_text() == "ran "
 
 
 def test_refusals_end_with_the_test() -> None:

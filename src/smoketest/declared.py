@@ -20,6 +20,13 @@ def usable(databases: Any) -> Collection[str] | Literal["__all__"]:
     return ()
 
 
+def mark(cls: type[SimpleTestCase]) -> None:
+    """Make aliases of the ``databases`` of ``cls``, as other runners need them, of ``alias:ro``."""
+    databases: Any = cls.databases
+    if is_collection_of_words(databases) and any(name.endswith(":ro") for name in databases):
+        cls.databases = isolation.marked(databases)  # type: ignore[assignment]
+
+
 def check(test: SimpleTestCase) -> None:
     """Raise ``TypeError`` or ``ValueError`` where ``test`` names no databases that there are."""
     databases: Any = test.databases

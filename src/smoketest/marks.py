@@ -42,6 +42,7 @@ def spec_of_class(test: unittest.TestCase) -> Spec:
             "have no place in a smoke test. A SmokeTest awaits what is async by itself. Derive "
             "from SmokeTest alone, and write async def setUp."
         )
+    _check_nothing_is_ignored(cls)
     return Spec(
         timeout=_seconds(cls.timeout, test),
         tags=tuple(sorted(_words(cls.tags, test))),
@@ -53,6 +54,25 @@ def spec_of_class(test: unittest.TestCase) -> Spec:
         file="",
         line=0,
     )
+
+
+_OF_UNITTEST = {"asyncSetUp": "setUp", "asyncTearDown": "tearDown"}
+
+
+def _check_nothing_is_ignored(cls: type) -> None:
+    """Raise ``TypeError`` for what other test cases of unittest and Django would go by."""
+    for name, instead in _OF_UNITTEST.items():
+        if hasattr(cls, name):
+            raise TypeError(
+                f"{cls.__qualname__} has {name}, which a SmokeTest never calls: it awaits setUp "
+                f"and tearDown instead. Write async def {instead}."
+            )
+    if (names := getattr(cls, "fixtures", None)) and isinstance(names, list | tuple):
+        raise TypeError(
+            f"{cls.__qualname__} has fixtures = {names!r}, which a SmokeTest never loads: a live "
+            "database has its rows already. Make the rows that a test needs in setUpTestData, or "
+            "call loaddata there."
+        )
 
 
 def spec_of(test: unittest.TestCase, of_class: Spec) -> Spec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import unittest
 from collections.abc import Callable, Collection, Sequence
@@ -78,6 +79,7 @@ class SmokeTest(SimpleTestCase):
         super().__init_subclass__(**kwargs)
         cls._specs = {}
         cls._fixtures = WeakSet()
+        declared.mark(cls)
         for name in ("setUpClass", "tearDownClass"):
             # A mixin's too; inspect.getattr_static takes ten times as long.
             fixture = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
@@ -152,8 +154,12 @@ class SmokeTest(SimpleTestCase):
         self._over = False
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
-        name = self._testMethodName
-        returned.refuse(self._finish(method(), name), name)
+        name, process = self._testMethodName, os.getpid()
+        try:
+            returned.refuse(self._finish(method(), name), name)
+        finally:
+            if os.getpid() != process:
+                _end_fork()
 
     def _callTearDown(self) -> None:
         try:
@@ -320,6 +326,15 @@ class SmokeTest(SimpleTestCase):
         if fixture is not None:
             cls._fixtures.discard(fixture)
             fixture.__exit__()
+
+
+def _end_fork() -> NoReturn:
+    """End a process that a test has forked, and that has come back from the test.
+
+    It would run the other tests a second time, and roll back on its parent's connections.
+    Its status says whether it came back with an error.
+    """
+    os._exit(1 if sys.exception() else 0)
 
 
 class _SafeClassFixture:

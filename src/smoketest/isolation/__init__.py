@@ -26,6 +26,7 @@ from .session import (
     Session,
     aliases,
     guarded_thread,
+    marked,
     refuse_nested_run,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "in_words",
     "let_go",
     "lost_a_lock",
+    "marked",
     "must_run_inline",
     "new_lender",
     "refuse_nested_run",
