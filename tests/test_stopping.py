@@ -92,6 +92,38 @@ def test_a_server_that_is_told_to_stop_ends_the_run_and_leaves_nothing(
     assert "The run was interrupted before its end: 1 of 1 tests" in served.log()
 
 
+@pytest.mark.parametrize(
+    ("vendor", "statement"),
+    [("postgresql", "SELECT pg_sleep(600)"), ("mysql", "SELECT SLEEP(600)")],
+    indirect=["vendor"],
+)
+def test_statements_that_run_end_with_the_process(
+    vendor: str, statement: str, project: Project, outside: Outside
+) -> None:
+    """The server itself would let it go on until the limit of its test, with its locks."""
+    project.smoke(f"""
+        from django.db import connection
+        from smoketest import SmokeTest
+
+        class T(SmokeTest):
+            def test_a(self):
+                open({str(project.folder / "writes")!r}, "w").close()
+                self.test_b()
+
+            def test_b(self):
+                with connection.cursor() as cursor:
+                    cursor.execute({statement!r})
+
+            test_c = test_d = test_b
+    """)
+    with in_the_middle_of_a_run("gunicorn", project) as (served, caller):
+        assert settled(lambda: sessions(vendor, outside) == 4)
+        served.process.terminate()
+        caller.join()
+        served.process.wait(timeout=50)
+        assert settled(lambda: sessions(vendor, outside) == 0)
+
+
 def test_a_worker_that_is_killed_leaves_nothing(
     vendor: str, project: Project, outside: Outside
 ) -> None:

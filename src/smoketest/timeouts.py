@@ -144,6 +144,8 @@ class LetGo(NamedTuple):
     thread: threading.Thread
     abandon: Callable[[str], None]
     """Takes its databases from it, for the reason that is given."""
+    abandoned: threading.Event
+    """Set when that is done."""
 
     @property
     def name(self) -> str:
@@ -158,13 +160,19 @@ _let_go: dict[str, LetGo] = {}
 """By name, the whole process's."""
 
 
-def let_go(gone: Sequence[LetGo]) -> None:
-    """Cut threads off from their databases, end those that can be, and remember the others."""
+def let_go(gone: Sequence[LetGo], patience: float = 0.0) -> None:
+    """Cut threads off from their databases, end those that can be, and remember the others.
+
+    Whether that is done is waited for as many seconds as there is ``patience``.
+    """
     _let_go.update((one.name, one) for one in gone)
     if gone:
         # Talking to a server takes time itself, and so does starting threads beside many that
         # compute: the answer must not wait for it.
         _start(_end_all, gone)
+    until = monotonic() + patience
+    for one in gone:
+        one.abandoned.wait(max(0.0, until - monotonic()))
 
 
 def _start(target: Callable[[Any], None], argument: Any) -> None:
@@ -182,11 +190,14 @@ def _end_all(gone: Sequence[LetGo]) -> None:
 
 def _end(gone: LetGo) -> None:
     """Do what can be done to end a thread that is over its time."""
-    gone.abandon(
-        f"{gone.name} is over its time, and what it does is no longer part of any run. "
-        "Its databases are closed to it, so that nothing it still does can be kept. "
-        "Look at the report of the run for where it stood when its time was up."
-    )
+    try:
+        gone.abandon(
+            f"{gone.name} is over its time, and what it does is no longer part of any run. "
+            "Its databases are closed to it, so that nothing it still does can be kept. "
+            "Look at the report of the run for where it stood when its time was up."
+        )
+    finally:
+        gone.abandoned.set()
     call = getattr(gone.stretch.subject, "call", None)
     if call is not None:
         call.cancel()
@@ -241,7 +252,7 @@ def stuck() -> list[LetGo]:
     """Return what was let go and whose thread has not ended."""
     for gone in list(_let_go.values()):
         if not gone.thread.is_alive() and _let_go.get(gone.name) is gone:
-            del _let_go[gone.name]
+            _let_go.pop(gone.name, None)  # another thread may have looked as well
     return list(_let_go.values())
 
 

@@ -19,6 +19,9 @@ from .schedule import Run, Schedule, Stopped
 from .turns import LEAD, Turns
 from .worker import Worker
 
+_FAREWELL = 0.5
+"""Seconds for which a process that is about to end waits until databases know of it."""
+
 
 class ThreadedSchedule(Schedule):
     """Runs on workers: beside one another what may, then alone what must."""
@@ -209,7 +212,7 @@ class ThreadedSchedule(Schedule):
             return stretch.take()
 
     @contextmanager
-    def _departures(self) -> Iterator[list[timeouts.LetGo]]:
+    def _departures(self, patience: float = 0.0) -> Iterator[list[timeouts.LetGo]]:
         """Let those go that are in the list in the end, when all verdicts of a moment stand.
 
         It starts a thread, and whoever starts one waits until it runs. Where many tests
@@ -219,7 +222,7 @@ class ThreadedSchedule(Schedule):
         try:
             yield gone
         finally:
-            timeouts.let_go(gone)
+            timeouts.let_go(gone, patience)
 
     def _cut_off(
         self, worker: Worker, stretch: timeouts.Stretch, message: str, by_run: bool = False
@@ -247,7 +250,8 @@ class ThreadedSchedule(Schedule):
         self.waiting.clear()
         for worker in self._workers:
             worker.abandon()
-        with self._departures() as gone:
+        # When the process ends, its threads do, whether or not they have told their servers.
+        with self._departures(_FAREWELL if stopped.interrupts else 0.0) as gone:
             for worker, stretch in self._under_way():
                 if self._take(stretch):
                     gone.append(worker.departure(stretch))
