@@ -165,7 +165,8 @@ def exit_within(seconds: float, status: int) -> None:
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
-    timer.start()
+    with suppress(RuntimeError):  # the machine has no thread left, not even for this
+        timer.start()
 
 
 def _threads_left() -> str:

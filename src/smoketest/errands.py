@@ -60,13 +60,16 @@ def run(function: Callable[[], T], patience: float = PATIENCE, to: str = "the ca
     """Return ``function()``, from a thread of its own, if that takes at most ``patience`` s.
 
     Raises :class:`Overdue` where it takes longer, and at once while an earlier one ``to``
-    the same place hangs; else what ``function`` raises.
+    the same place hangs or where no thread can be had; else what ``function`` raises.
     """
     late = _late.get(to)
     if late is not None and late.is_alive():
         raise Overdue("an earlier access has not come back yet")
     errand = Errand(function)
-    errand.start()
+    try:
+        errand.start()
+    except RuntimeError as error:  # the machine has no thread left
+        raise Overdue(f"no thread could be started for it: {error}") from error
     errand.join(patience)
     if errand.is_alive():
         _late[to] = errand

@@ -84,8 +84,9 @@ class Importer:
             if running is None:
                 if _is_imported(name):
                     return import_module(name)
-                running = _under_way[name] = _Import(name)
-                running.start()
+                running = _Import(name)
+                running.start()  # which may fail: then there is nothing under way
+                _under_way[name] = running
         return self._outcome(running, name)
 
     def _outcome(self, running: _Import, name: str) -> ModuleType:

@@ -122,7 +122,10 @@ class LiveLine:
 
     def __enter__(self) -> LiveLine:
         if self._draw is not None:
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # the machine has no thread left: the report needs no line
+                self._draw = None
         return self
 
     def __exit__(self, *exc_info: object) -> None:

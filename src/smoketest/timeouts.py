@@ -17,11 +17,13 @@ from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from .exceptions import TimedOut
 from .recorder import Problem, Recorder, stack_of
 from .results import TestResult
+
+T = TypeVar("T")
 
 
 class Subject(Protocol):
@@ -169,27 +171,38 @@ def let_go(gone: Sequence[LetGo], patience: float = 0.0) -> None:
     if gone:
         # Talking to a server takes time itself, and so does starting threads beside many that
         # compute: the answer must not wait for it.
-        _start(_end_all, gone)
+        _start(_end_all, gone, without_a_thread=_abandon_all)
     until = monotonic() + patience
     for one in gone:
         one.abandoned.wait(max(0.0, until - monotonic()))
 
 
-def _start(target: Callable[[Any], None], argument: Any) -> None:
-    threading.Thread(
+def _start(
+    target: Callable[[T], None], argument: T, *, without_a_thread: Callable[[T], None]
+) -> None:
+    thread = threading.Thread(
         target=target, args=(argument,), name="smoketest-abandons", daemon=True
-    ).start()
+    )
+    try:
+        thread.start()
+    except RuntimeError:  # the machine has none left, and databases must know all the same
+        without_a_thread(argument)
 
 
 def _end_all(gone: Sequence[LetGo]) -> None:
     """End one here and each other on a thread of its own: any may wait for its server."""
     for one in gone[1:]:
-        _start(_end, one)
+        _start(_end, one, without_a_thread=_end)
     _end(gone[0])
 
 
-def _end(gone: LetGo) -> None:
-    """Do what can be done to end a thread that is over its time."""
+def _abandon_all(gone: Sequence[LetGo]) -> None:
+    for one in gone:
+        _abandon(one)
+
+
+def _abandon(gone: LetGo) -> None:
+    """Take its databases from a thread that is over its time."""
     try:
         gone.abandon(
             f"{gone.name} is over its time, and what it does is no longer part of any run. "
@@ -198,6 +211,11 @@ def _end(gone: LetGo) -> None:
         )
     finally:
         gone.abandoned.set()
+
+
+def _end(gone: LetGo) -> None:
+    """Do what can be done to end a thread that is over its time."""
+    _abandon(gone)
     call = getattr(gone.stretch.subject, "call", None)
     if call is not None:
         call.cancel()

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from time import monotonic
 from typing import Any
 
 from .. import isolation, timeouts
-from ..recorder import Problem, Recorder
+from ..recorder import Problem
 from ..results import Outcome, TestResult
 from ..scheduling import Run, Schedule, Stopped, over_its_limit
 from ..units import Delivery, Place, Unit, divide, late_delivery
@@ -78,9 +78,7 @@ class ProcessSchedule(Schedule):
             "free, and at how many processes and open files this user may have; or run without "
             "--isolate."
         )
-        problem = Problem(Outcome.ERRORED, message, "", "", 0)
-        for number, test in tests:
-            self.keep((number, 0), Recorder.make(test, problem, datetime.now(UTC), 0.0))
+        self.keep_not_started(tests, message)
 
     # -- watching
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -136,6 +136,12 @@ class Schedule:
             for number, test in enumerate(self._tests)
             if number in self._second_tries
         ]
+
+    def keep_not_started(self, tests: Iterable[tuple[int, SmokeTest]], message: str) -> None:
+        """Keep an error for each of the numbered ``tests``, for which there was no room."""
+        problem = Problem(Outcome.ERRORED, message, "", "", 0)
+        for number, test in tests:
+            self.keep((number, 0), Recorder.make(test, problem, datetime.now(UTC), 0.0))
 
     def check_for_failfast(self, result: TestResult) -> None:
         """Raise ``Stopped`` if the run is to end at this result."""

@@ -92,13 +92,32 @@ class ThreadedSchedule(Schedule):
         if self._may_grow():
             most = min(self._places(), len(self._workers) + len(self.waiting))
             wanted = min(most, workers_for([s.elapsed() for _, s in self._under_way()], contested))
-            for _ in range(wanted - len(self._workers)):
-                self._start_worker()
+            while len(self._workers) < wanted and self._start_worker():
+                pass
 
-    def _start_worker(self) -> None:
+    def _start_worker(self) -> bool:
+        """Start one, which does what waits; whether there may be one more beside it."""
         worker = Worker(self)
         self._workers.add(worker)
-        worker.start()
+        try:
+            worker.start()
+        except RuntimeError as error:  # the machine has no thread left
+            self._workers.discard(worker)
+            self._most = len(self._workers)  # which do all of it, one after another
+            if not self._workers:
+                self._account_for_missing_thread(error)
+            return False
+        return True
+
+    def _account_for_missing_thread(self, error: RuntimeError) -> None:
+        message = (
+            f"No thread could be started to run it on: {error}. Look at the memory that is free, "
+            "and at how many processes and threads this user, or its container, may have."
+        )
+        units = [unit for unit in self.waiting if unit is not None]
+        self.waiting.clear()
+        for unit in units:
+            self.keep_not_started(unit.tests, message)
 
     # -- what workers call
 
