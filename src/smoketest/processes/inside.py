@@ -108,6 +108,7 @@ def run(
 
 def flush() -> None:
     """Leave nothing in Python's buffers, which a fork would double and ``_exit`` drop."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # none, closed, or nobody reads it
-            stream.flush()
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            with suppress(OSError, ValueError):  # closed, or nobody reads it
+                stream.flush()
