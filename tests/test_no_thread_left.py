@@ -89,7 +89,7 @@ def test_without_any_thread_each_test_says_what_was_missing(
 def test_databases_are_taken_from_what_is_let_go() -> None:
     told: list[str] = []
     stretch = Stretch(Meeting("test_1"), 1.0, monotonic(), datetime.now(UTC), 0)
-    gone = LetGo(stretch, threading.Thread(), told.append, threading.Event())
+    gone = LetGo(stretch, threading.Thread(), told.append)
     timeouts.let_go([gone])
     assert gone.abandoned.is_set()
     assert len(told) == 1

@@ -165,7 +165,7 @@ def let_go(gate: threading.Event, name: str = "test_it") -> tuple[threading.Thre
     thread = threading.Thread(target=gate.wait, args=(AT_ONCE,))
     thread.start()
     subject = stretch_of(NamedTest("test_it"))
-    timeouts.let_go([timeouts.LetGo(subject, thread, abandon, threading.Event())])
+    timeouts.let_go([timeouts.LetGo(subject, thread, abandon)])
     assert given.wait(AT_ONCE)
     return thread, reasons
 
@@ -241,7 +241,7 @@ def test_endless_loop_in_the_tests_own_code_is_ended() -> None:
     thread.start()
     assert begun.wait(AT_ONCE)
     stretch = Stretch(SomeTest("test_it"), 1.0, monotonic(), datetime.now(UTC), thread.ident or 0)
-    timeouts.let_go([timeouts.LetGo(stretch, thread, lambda reason: None, threading.Event())])
+    timeouts.let_go([timeouts.LetGo(stretch, thread, lambda reason: None)])
     thread.join(AT_ONCE)
     assert [error.__name__ for error in ended] == ["TimedOut"]
     for other in threading.enumerate():

@@ -13,11 +13,11 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 from types import FrameType
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .exceptions import TimedOut
 from .recorder import Problem, Recorder, stack_of
@@ -139,20 +139,21 @@ def _frames(thread: int) -> list[FrameType]:
 # -- what was let go
 
 
-class LetGo(NamedTuple):
+@dataclass(eq=False)
+class LetGo:
     """A test or a fixture whose verdict stands, and whose thread may be stuck in it."""
 
     stretch: Stretch
     thread: threading.Thread
     abandon: Callable[[str], None]
     """Takes its databases from it, for the reason that is given."""
-    abandoned: threading.Event
+    abandoned: threading.Event = field(default_factory=threading.Event, init=False)
     """Set when that is done."""
+    name: str = field(init=False)
+    """What was under way."""
 
-    @property
-    def name(self) -> str:
-        """What was under way."""
-        return self.stretch.subject.id()
+    def __post_init__(self) -> None:
+        self.name = self.stretch.subject.id()
 
 
 MOST_STUCK = 64

@@ -92,4 +92,4 @@ class Worker(threading.Thread):
     def departure(self, stretch: timeouts.Stretch) -> timeouts.LetGo:
         """Return what is left to end once ``stretch`` is abandoned."""
         assert self._session is not None  # noqa: S101 - for the types
-        return timeouts.LetGo(stretch, self, self._session.abandon, threading.Event())
+        return timeouts.LetGo(stretch, self, self._session.abandon)
