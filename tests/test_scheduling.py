@@ -526,7 +526,7 @@ def test_deadline_cuts_off_what_runs_and_starts_nothing_more(parallel: int) -> N
         begun = monotonic()
         report = run(
             LateTest,
-            seconds=0.3,
+            seconds=1.0,
             parallel=parallel,
             on_result=lambda result: told.append(result.id),
         )
@@ -537,7 +537,7 @@ def test_deadline_cuts_off_what_runs_and_starts_nothing_more(parallel: int) -> N
     ]
     assert [result.cut_off for result in report.results] == [False, True, True, True]
     assert not any(result.timed_out for result in report.results)  # of their own limit
-    assert report.results[1].message.startswith("The run's deadline of 0.3 s was reached while")
+    assert report.results[1].message.startswith("The run's deadline of 1 s was reached while")
     assert report.results[3].message.startswith("Not started before the deadline.")
     assert sorted(told) == [result.id for result in report.results]
     assert (report.passed, report.exit_status) == (False, 3)
@@ -551,7 +551,7 @@ def test_failure_before_the_deadline_is_a_failure() -> None:
         test_2 = hanging(gate)
 
     with opened_at_the_end(gate):
-        assert run(LateTest, seconds=0.3).exit_status == 1
+        assert run(LateTest, seconds=1.0).exit_status == 1
 
 
 def test_deadline_holds_although_results_come_faster_than_they_are_taken() -> None:
