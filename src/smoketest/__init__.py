@@ -5,8 +5,8 @@ This is what a test author writes with; ``docs/`` has the rest.
 
 from __future__ import annotations
 
-from .marks import optional, runs_on, serial, tag, timeout
-from .testcases import SmokeTest
+from smoketest.marks import optional, runs_on, serial, tag, timeout
+from smoketest.testcases import SmokeTest
 
 __version__ = "2.0.0rc1"
 

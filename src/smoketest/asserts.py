@@ -17,8 +17,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from .exceptions import AssertsRemoved
-from .recorder import relative_path
+from smoketest.exceptions import AssertsRemoved
+from smoketest.recorder import relative_path
 
 _MOST_LINES = 5
 """Lines that a message names."""

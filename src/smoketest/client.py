@@ -37,7 +37,7 @@ from django.test.client import (
 from django.urls import resolve, set_script_prefix
 from django.utils.functional import SimpleLazyObject
 
-from .exceptions import Refused
+from smoketest.exceptions import Refused
 
 default_host: ContextVar[str | None] = ContextVar("smoketest_default_host", default=None)
 """The ``Host`` of requests that name none; ``None`` derives it from ``ALLOWED_HOSTS``."""

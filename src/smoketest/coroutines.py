@@ -11,8 +11,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from . import loops
-from .exceptions import CannotAwait
+from smoketest import loops
+from smoketest.exceptions import CannotAwait
 
 
 class Call:

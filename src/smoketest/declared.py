@@ -8,9 +8,9 @@ from typing import Any, Literal
 from django.db import connections
 from django.test import SimpleTestCase
 
-from . import isolation
-from .marks import is_collection_of_words
-from .spelling import did_you_mean
+from smoketest import isolation
+from smoketest.marks import is_collection_of_words
+from smoketest.spelling import did_you_mean
 
 
 def usable(databases: Any) -> Collection[str] | Literal["__all__"]:

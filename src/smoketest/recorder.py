@@ -18,7 +18,7 @@ from time import monotonic
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
-from .results import Outcome, TestResult, new_result
+from smoketest.results import Outcome, TestResult, new_result
 
 MESSAGE_LIMIT = 20_000
 TRACEBACK_LIMIT = 60_000

@@ -29,8 +29,8 @@ from django.conf import LazySettings
 from django.db.backends.base.creation import BaseDatabaseCreation
 from django.test import AsyncClient, Client, utils
 
-from .arrivals import Arrived, when_imported
-from .exceptions import Refused
+from smoketest.arrivals import Arrived, when_imported
+from smoketest.exceptions import Refused
 
 _test: ContextVar[str | None] = ContextVar("smoketest_current_test", default=None)
 _note: ContextVar[Callable[[BaseException], None] | None] = ContextVar(

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .coroutines import Call
+from smoketest.coroutines import Call
 
 
 def call_of(value: Any, name: str | None) -> Call | None:

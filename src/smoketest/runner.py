@@ -11,12 +11,12 @@ from importlib import import_module
 from time import monotonic
 from typing import cast
 
-from . import discovery, importing, isolation, processes, scheduling, verification
-from .options import Options
-from .results import Report, TestResult
-from .scheduling import Run, Stopped
-from .selection import Candidate, Selection, in_role
-from .testcases import SmokeTest
+from smoketest import discovery, importing, isolation, processes, scheduling, verification
+from smoketest.options import Options
+from smoketest.results import Report, TestResult
+from smoketest.scheduling import Run, Stopped
+from smoketest.selection import Candidate, Selection, in_role
+from smoketest.testcases import SmokeTest
 
 __all__ = ["Options", "Stopped", "run", "select"]
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from . import watchdog
-from .results import TestResult
+from smoketest import watchdog
+from smoketest.results import TestResult
 
 logger = logging.getLogger("smoketest")
 

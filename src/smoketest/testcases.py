@@ -18,11 +18,11 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
-from . import asserts, coroutines, declared, isolation, marks, queries, refusals, returned
-from .client import SmokeAsyncClient, SmokeClient
-from .exceptions import FixtureFailed, Refused
-from .options import ROLES
-from .recorder import relative_path
+from smoketest import asserts, coroutines, declared, isolation, marks, queries, refusals, returned
+from smoketest.client import SmokeAsyncClient, SmokeClient
+from smoketest.exceptions import FixtureFailed, Refused
+from smoketest.options import ROLES
+from smoketest.recorder import relative_path
 
 P = ParamSpec("P")
 T = TypeVar("T")

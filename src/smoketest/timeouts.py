@@ -19,9 +19,9 @@ from time import monotonic
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
-from .exceptions import TimedOut
-from .recorder import Problem, Recorder, stack_of
-from .results import TestResult
+from smoketest.exceptions import TimedOut
+from smoketest.recorder import Problem, Recorder, stack_of
+from smoketest.results import TestResult
 
 T = TypeVar("T")
 

@@ -13,12 +13,12 @@ from itertools import groupby
 from time import monotonic
 from typing import NamedTuple, Protocol
 
-from . import isolation, refusals, timeouts
-from .exceptions import TimedOut
-from .options import Options
-from .recorder import Problem, Recorder
-from .results import Outcome, TestResult
-from .testcases import SmokeTest
+from smoketest import isolation, refusals, timeouts
+from smoketest.exceptions import TimedOut
+from smoketest.options import Options
+from smoketest.recorder import Problem, Recorder
+from smoketest.results import Outcome, TestResult
+from smoketest.testcases import SmokeTest
 
 _FIXTURE_NAMES = ("setUpModule", "tearDownModule")
 

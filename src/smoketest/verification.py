@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from time import monotonic
 
-from . import isolation
-from .findings import VERIFY
-from .results import Outcome, TestResult
+from smoketest import isolation
+from smoketest.findings import VERIFY
+from smoketest.results import Outcome, TestResult
 
 PATIENCE = 2.0
 """Seconds that the server gets to end what was cut off."""

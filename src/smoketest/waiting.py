@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
 
-from . import runner
-from .exceptions import InvalidSelection
-from .findings import VERIFY
-from .options import Options
-from .results import Report, TestResult
-from .selection import Selection, label_for
+from smoketest import runner
+from smoketest.exceptions import InvalidSelection
+from smoketest.findings import VERIFY
+from smoketest.options import Options
+from smoketest.results import Report, TestResult
+from smoketest.selection import Selection, label_for
 
 INTERVAL = 1.0
 """Seconds from the beginning of one attempt to that of the next, at least."""

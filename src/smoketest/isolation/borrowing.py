@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
+
 from .adoption import STATE_FIELDS, AdoptedConnection, Frame
 from .lending import Kept, Lender
 

@@ -17,7 +17,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakKeyDictionary
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
 
 if TYPE_CHECKING:
     from .guard import GuardedConnection

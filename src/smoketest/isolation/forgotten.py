@@ -15,8 +15,9 @@ from functools import wraps
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from .. import loops
-from ..exceptions import NeverAwaited
+from smoketest import loops
+from smoketest.exceptions import NeverAwaited
+
 from . import scope
 
 _NAME = "_warn_unawaited_coroutine"

@@ -18,7 +18,8 @@ from typing import Any
 
 from django.db.utils import Error
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
+
 from .adoption import Frame, Level
 from .announcing import AnnouncedConnection
 from .verifying import VerifiableConnection

@@ -12,7 +12,8 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
+
 from .engines import can_only_be_temporary, first_written, may_write, tables_without_transactions
 from .server import ServerGuard
 

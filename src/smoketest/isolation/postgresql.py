@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
+
 from . import drivers
 from .cancelling import Cancellation
 from .server import ServerGuard

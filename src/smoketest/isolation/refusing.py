@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 from django.db.utils import Error
 from sqlparse import split
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
+
 from .adoption import Frame
 from .borrowing import BorrowingConnection
 from .statements import Split, changes_the_session, transaction_statement

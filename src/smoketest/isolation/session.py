@@ -13,7 +13,8 @@ from typing import Any, Literal
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
+
 from . import scope, threads
 from .adoption import TransactionState
 from .guard import GuardedConnection

@@ -22,7 +22,8 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
+
 from . import forgotten, remembering, scope
 
 _installing = threading.Lock()

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import NoReturn
 
-from ..exceptions import Refused
+from smoketest.exceptions import Refused
+
 from .adoption import Frame
 from .refusing import RefusingConnection
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import threading
 
-from .. import importing, isolation
-from ..exceptions import CannotIsolate
-from ..results import TestResult
-from ..scheduling import Run, carry_out
+from smoketest import importing, isolation
+from smoketest.exceptions import CannotIsolate
+from smoketest.results import TestResult
+from smoketest.scheduling import Run, carry_out
+
 from .judging import ProcessSchedule
 
 

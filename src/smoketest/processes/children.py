@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from .. import timeouts
-from ..options import Options
-from ..testcases import SmokeTest
-from ..units import Unit
+from smoketest import timeouts
+from smoketest.options import Options
+from smoketest.testcases import SmokeTest
+from smoketest.units import Unit
+
 from . import inside
 
 Numbered = tuple[int, SmokeTest]

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from .. import isolation, refusals, supervision, timeouts
-from ..options import Options
-from ..results import TestResult
-from ..scheduling import Run, ThreadedSchedule, carry_out
-from ..testcases import SmokeTest
-from ..units import Delivery, Place
+from smoketest import isolation, refusals, supervision, timeouts
+from smoketest.options import Options
+from smoketest.results import TestResult
+from smoketest.scheduling import Run, ThreadedSchedule, carry_out
+from smoketest.testcases import SmokeTest
+from smoketest.units import Delivery, Place
 
 
 class Channel:

@@ -12,11 +12,12 @@ from itertools import groupby
 from time import monotonic
 from typing import Any
 
-from .. import isolation, timeouts
-from ..recorder import Problem
-from ..results import Outcome, TestResult
-from ..scheduling import Run, Schedule, Stopped, over_its_limit
-from ..units import Delivery, Place, Unit, divide, late_delivery
+from smoketest import isolation, timeouts
+from smoketest.recorder import Problem
+from smoketest.results import Outcome, TestResult
+from smoketest.scheduling import Run, Schedule, Stopped, over_its_limit
+from smoketest.units import Delivery, Place, Unit, divide, late_delivery
+
 from .children import Child, Numbered
 from .stacks import stack_of
 

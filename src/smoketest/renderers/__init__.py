@@ -9,18 +9,19 @@ from typing import Protocol
 from smoketest import negotiation
 from smoketest.exceptions import UnavailableFormat, UnknownFormat
 from smoketest.negotiation import NOT_ACCEPTABLE
-from smoketest.renderers.github import GitHubRenderer
-from smoketest.renderers.health import HealthRenderer
-from smoketest.renderers.html import HTMLRenderer
-from smoketest.renderers.json import JSONRenderer
-from smoketest.renderers.junit import JUnitRenderer
-from smoketest.renderers.nagios import NagiosRenderer
-from smoketest.renderers.ndjson import NDJSONRenderer
-from smoketest.renderers.prometheus import PrometheusRenderer
-from smoketest.renderers.tap import TAPRenderer
-from smoketest.renderers.text import TextRenderer
 from smoketest.results import Report
 from smoketest.spelling import did_you_mean
+
+from .github import GitHubRenderer
+from .health import HealthRenderer
+from .html import HTMLRenderer
+from .json import JSONRenderer
+from .junit import JUnitRenderer
+from .nagios import NagiosRenderer
+from .ndjson import NDJSONRenderer
+from .prometheus import PrometheusRenderer
+from .tap import TAPRenderer
+from .text import TextRenderer
 
 
 class Renderer(Protocol):

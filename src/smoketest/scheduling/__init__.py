@@ -8,8 +8,9 @@ they run on the calling thread, one by one.
 
 from __future__ import annotations
 
-from .. import isolation
-from ..results import TestResult
+from smoketest import isolation
+from smoketest.results import TestResult
+
 from .inline import InlineSchedule
 from .schedule import Run, Schedule, Stopped
 from .threaded import ThreadedSchedule, over_its_limit

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from time import monotonic
 
-from .. import isolation, timeouts
-from ..units import Delivery, UnitRunner, divide
+from smoketest import isolation, timeouts
+from smoketest.units import Delivery, UnitRunner, divide
+
 from .schedule import Schedule
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 
-from .. import isolation, stopping, timeouts
-from ..options import Options
-from ..recorder import Problem, Recorder
-from ..results import Outcome, TestResult
-from ..testcases import SmokeTest
-from ..units import Delivery, Place
+from smoketest import isolation, stopping, timeouts
+from smoketest.options import Options
+from smoketest.recorder import Problem, Recorder
+from smoketest.results import Outcome, TestResult
+from smoketest.testcases import SmokeTest
+from smoketest.units import Delivery, Place
 
 OnResult = Callable[[TestResult], None]
 OnBegin = Callable[[str], None]

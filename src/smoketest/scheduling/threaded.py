@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from .. import isolation, stopping, timeouts
-from ..recorder import Problem
-from ..results import Outcome, TestResult
-from ..units import Delivery, Unit, divide, late_delivery
+from smoketest import isolation, stopping, timeouts
+from smoketest.recorder import Problem
+from smoketest.results import Outcome, TestResult
+from smoketest.units import Delivery, Unit, divide, late_delivery
+
 from .pace import AWAY, BRIEF, MOST_AWAY, workers_for
 from .schedule import Run, Schedule, Stopped
 from .turns import LEAD, Turns

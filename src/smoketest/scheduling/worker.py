@@ -6,9 +6,9 @@ import threading
 from collections import deque
 from typing import Protocol
 
-from .. import client, isolation, timeouts
-from ..options import Options
-from ..units import Host, Unit, UnitRunner
+from smoketest import client, isolation, timeouts
+from smoketest.options import Options
+from smoketest.units import Host, Unit, UnitRunner
 
 
 class Work(Host, Protocol):
