@@ -307,7 +307,7 @@ def test_readme_calls_the_gate_by_options_that_there_are() -> None:
 
 def test_readme_names_the_version_while_pip_must_be_told() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert (f"django-smoketest=={__version__}" in readme) is ("rc" in __version__)
+    assert (f'pip install "django-smoketest>={__version__}"' in readme) is ("rc" in __version__)
 
 
 def test_keys_of_a_report_are_those_that_the_reference_lists(project: Project) -> None:
