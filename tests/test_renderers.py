@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -341,7 +342,8 @@ def test_a_projects_own_renderer_is_given_as_a_class_or_an_instance() -> None:
 def test_the_reference_has_all_that_a_renderer_may_have() -> None:
     page = Path(__file__).parent.parent.joinpath("docs/reference/formats.md").read_text()
     _, chapter = page.split("## A format of your own")
-    may_have = re.findall(r"^ +(?:- |and )?``(\w+)", renderers.Renderer.__doc__ or "", re.MULTILINE)
+    said = inspect.cleandoc(renderers.Renderer.__doc__ or "")  # as Python has it from 3.13 on
+    may_have = re.findall(r"^ *(?:- |and )?``(\w+)", said, re.MULTILINE)
     assert {"accepts", "render_refusal", "summary"} <= {*may_have}
     assert [name for name in may_have if f"`{name}" not in chapter] == []
 
