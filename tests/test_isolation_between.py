@@ -105,10 +105,10 @@ def run_all(cls: type[SmokeTest]) -> list[Any]:
     return results
 
 
-# SQLite's connection is left to the thread that is in it, and closed with its last cursor.
 CHANGES = [
     "SET @left = 1",
     "set session sql_mode = ''",
+    "SET LOCAL sql_mode = ''",
     "SET @@session.sql_mode = ''",
     "/* of a report */ SET @left = 1",
     "-- of a report\nSET @left = 1",
@@ -180,6 +180,7 @@ def test_write_with_a_copy_that_the_class_made_is_undone_with_the_test(
     assert outside(ITEMS) == []
 
 
+# SQLite's connection is left to the thread that is in it, and closed with its last cursor.
 @pytest.mark.filterwarnings("ignore:.*sqlite3.Connection:pytest.PytestUnraisableExceptionWarning")
 def test_thread_left_in_the_driver_writes_nothing_and_ends(vendor: str, outside: Outside) -> None:
     threads: list[threading.Thread] = []

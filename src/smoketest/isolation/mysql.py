@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
@@ -32,6 +33,9 @@ _BRIEFLY = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2}
 """Seconds that telling the server to end a session may take."""
 _NOT_ALL_ROLLED_BACK = 1196
 """The warning of a rollback that left what was written to tables without transactions."""
+
+_SETS_LOCAL = re.compile(r"\bset\s+local\b", re.IGNORECASE)
+"""To PostgreSQL that is the transaction's; here it is another word for SESSION."""
 
 
 class MySQLGuard(ServerGuard):
@@ -167,6 +171,7 @@ class MySQLGuard(ServerGuard):
     def check_statement(self, sql: str) -> None:
         """Refuse also a write to a table that the server could not roll back."""
         super().check_statement(sql)
+        self._smoke_changed |= "local" in sql.lower() and bool(_SETS_LOCAL.search(sql))
         if not may_write(sql):
             return
         tables = self._smoke_tables_without_transactions()
