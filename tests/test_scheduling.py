@@ -43,10 +43,11 @@ def _no_thread_stays() -> Iterator[None]:
 
 
 def _join(kind: str, before: set[threading.Thread]) -> None:
-    """Wait for the threads of a kind that were not there before."""
-    for thread in set(threading.enumerate()) - before:
-        if thread.name.startswith(kind):
+    """Wait for the threads of a kind that were not there before, and for those they start."""
+    while new := [t for t in set(threading.enumerate()) - before if t.name.startswith(kind)]:
+        for thread in new:
             thread.join(AT_ONCE)
+            assert not thread.is_alive(), thread.name
 
 
 class Gate(threading.Event):
