@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .sqlstates import sqlstate
+
 _COMMIT = (
     "So the database refuses what would end a smoke test's transaction or outlive it: what"
     " the test does is rolled back at its end. Leave the end of the transaction to the test;"
@@ -100,8 +102,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _advice(error: BaseException) -> str:
     # The drivers' exceptions have their codes in different places.
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    if state is not None:
+    if (state := sqlstate(error)) is not None:
         return _COMMIT if _OUR_CURSOR in str(error) else _SQLSTATES.get(state, "")
     if (code := getattr(error, "sqlite_errorcode", None)) is not None:
         if code == _SQLITE_BUSY_SNAPSHOT:

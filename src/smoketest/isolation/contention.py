@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db.utils import DatabaseError
 
+from .sqlstates import sqlstate
+
 # https://www.postgresql.org/docs/current/errcodes-appendix.html:
 # serialization_failure, deadlock_detected, lock_not_available
 _SQLSTATES = frozenset({"40001", "40P01", "55P03"})
@@ -31,8 +33,8 @@ def lost_a_lock(error: BaseException) -> bool:
 
 def _is_contention(error: BaseException) -> bool:
     # The drivers' exceptions have their codes in different places:
-    # psycopg's sqlstate, psycopg2's pgcode, sqlite3's sqlite_errorcode, MySQLdb's first argument.
-    if (getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)) in _SQLSTATES:
+    # psycopg's SQLSTATE, sqlite3's sqlite_errorcode, MySQLdb's first argument.
+    if sqlstate(error) in _SQLSTATES:
         return True
     if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _SQLITE_CODES:
         return True

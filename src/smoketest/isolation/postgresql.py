@@ -13,6 +13,7 @@ from smoketest.exceptions import Refused
 from . import drivers
 from .cancelling import Cancellation
 from .server import ServerGuard
+from .sqlstates import sqlstate
 from .statements import split_postgresql
 
 if is_psycopg3:
@@ -172,7 +173,7 @@ class PostgreSQLGuard(ServerGuard):
         return {**super()._smoke_mark(), "xid": xid}
 
     def _smoke_lacks_savepoint(self, error: Exception) -> bool:
-        return _code(error) in _NO_SAVEPOINT
+        return sqlstate(error) in _NO_SAVEPOINT
 
     # -- what the server says, and what it is told
 
@@ -182,7 +183,7 @@ class PostgreSQLGuard(ServerGuard):
 
     def _smoke_is_lost(self, error: Exception) -> bool:
         # Where nobody is at the other end, psycopg has no code and no class of its own for it.
-        nobody = isinstance(error, self.Database.DatabaseError) and not _code(error)
+        nobody = isinstance(error, self.Database.DatabaseError) and not sqlstate(error)
         return nobody or super()._smoke_is_lost(error)
 
     def _smoke_forget(self) -> None:
@@ -195,12 +196,6 @@ class PostgreSQLGuard(ServerGuard):
             cancellation.send(_CANCEL_TIMEOUT)
         elif _CANCELS_SAFELY:
             driver.cancel_safe(timeout=_CANCEL_TIMEOUT)
-
-
-def _code(error: Exception) -> str | None:
-    """Return the SQLSTATE by which the server names ``error``; none is the driver's own."""
-    code: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    return code
 
 
 def _knows_more(driver: Any) -> bool:
