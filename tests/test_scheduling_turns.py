@@ -11,7 +11,7 @@ import pytest
 from smoketest import SmokeTest, scheduling, timeout
 from smoketest.options import Options
 from smoketest.results import Outcome, TestResult
-from smoketest.scheduling import threaded
+from smoketest.scheduling import turns
 from smoketest.scheduling.turns import SHORT, Turns
 
 pytestmark = pytest.mark.usefixtures("sqlite")
@@ -64,7 +64,7 @@ class Looping(SmokeTest):
 @pytest.fixture
 def _early(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a second may be over before anybody has had a turn."""
-    monkeypatch.setattr(threaded, "LEAD", 30)
+    monkeypatch.setattr(turns, "LEAD", 30)
 
 
 @pytest.mark.usefixtures("_early")
@@ -115,10 +115,10 @@ def test_turns_stay_short_until_the_last_run_wants_them_no_more() -> None:
 
 
 def test_turns_that_the_site_sets_meanwhile_are_left_as_it_wants_them() -> None:
-    turns = Turns()
-    turns.shorten()
+    wish = Turns()
+    wish.shorten()
     sys.setswitchinterval(0.002)
-    turns.restore()
+    wish.restore()
     assert sys.getswitchinterval() == pytest.approx(0.002)
 
 
@@ -126,8 +126,8 @@ def test_turns_that_the_site_sets_meanwhile_are_left_as_it_wants_them() -> None:
 def test_no_microsecond_is_lost(usual: float) -> None:
     sys.setswitchinterval(usual + 5e-7)
     before = sys.getswitchinterval()
-    turns = Turns()
-    turns.shorten()
+    wish = Turns()
+    wish.shorten()
     assert sys.getswitchinterval() <= before
-    turns.restore()
+    wish.restore()
     assert sys.getswitchinterval() == before

@@ -17,7 +17,7 @@ from smoketest.units import Delivery, Unit, divide, late_delivery
 
 from .pace import AWAY, BRIEF, MOST_AWAY, workers_for
 from .schedule import Run, Schedule, Stopped
-from .turns import LEAD, Turns
+from .turns import Turns
 from .worker import Worker
 
 _FAREWELL = 0.5
@@ -165,6 +165,7 @@ class ThreadedSchedule(Schedule):
         self._wakes_at = min([*(s.may_expire() for _, s in self._under_way()), self.deadline])
         if self._delivered:  # since it was looked at last
             self._is_awake = True
+        self._turns.suit(self._wakes_at - monotonic())
         until = monotonic() + (seconds := self._time_to_wait())
         worker, contested = None, True
         try:
@@ -183,12 +184,7 @@ class ThreadedSchedule(Schedule):
         if self._delivered:
             return 0.0
         longest = BRIEF if self._may_grow() else stopping.INTERVAL
-        left = max(0.0, self._wakes_at - monotonic())
-        if left <= LEAD:
-            self._turns.shorten()
-        else:
-            self._turns.restore()
-        return min(left, longest)
+        return min(max(0.0, self._wakes_at - monotonic()), longest)
 
     def _under_way(self) -> list[tuple[Worker, timeouts.Stretch]]:
         pairs = [(worker, worker.stretch) for worker in self._workers]

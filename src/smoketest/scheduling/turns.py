@@ -29,6 +29,13 @@ class Turns:
     def __init__(self) -> None:
         self._are_short = False
 
+    def suit(self, seconds: float) -> None:
+        """Let the turns be short where the next limit is at most :data:`LEAD` away."""
+        if seconds <= LEAD:
+            self.shorten()
+        else:
+            self.restore()
+
     def shorten(self) -> None:
         """Let the turns be short until :meth:`restore`; a second call changes nothing."""
         if not self._are_short:
