@@ -91,11 +91,8 @@ class Schedule:
             f"Not started before the deadline. {stopped} before this test's turn came. "
             "Look at the slowest tests of the run, or allow it more time."
         )
-        problem = Problem(Outcome.ERRORED, message, "", "", 0)
-        for number, test in enumerate(self._tests):
-            if (number, 0) not in self._results:
-                result = Recorder.make(test, problem, datetime.now(UTC), 0.0, cut_off=True)
-                self.keep((number, 0), result)
+        rest = [one for one in enumerate(self._tests) if (one[0], 0) not in self._results]
+        self.keep_not_started(rest, message, cut_off=True)
 
     def close(self) -> None:
         """Let go of what the run had for itself, whichever way it has ended."""
@@ -137,11 +134,14 @@ class Schedule:
             if number in self._second_tries
         ]
 
-    def keep_not_started(self, tests: Iterable[tuple[int, SmokeTest]], message: str) -> None:
-        """Keep an error for each of the numbered ``tests``, for which there was no room."""
+    def keep_not_started(
+        self, tests: Iterable[tuple[int, SmokeTest]], message: str, **values: bool
+    ) -> None:
+        """Keep an error for each of the numbered ``tests``, for which there was no room or time."""
         problem = Problem(Outcome.ERRORED, message, "", "", 0)
         for number, test in tests:
-            self.keep((number, 0), Recorder.make(test, problem, datetime.now(UTC), 0.0))
+            result = Recorder.make(test, problem, datetime.now(UTC), 0.0, **values)
+            self.keep((number, 0), result)
 
     def check_for_failfast(self, result: TestResult) -> None:
         """Raise ``Stopped`` if the run is to end at this result."""
