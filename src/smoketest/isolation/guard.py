@@ -82,8 +82,7 @@ class GuardedConnection(VerifiableConnection, AnnouncedConnection):
             with self._smoke_by_itself():
                 self._smoke_refuse_if_stuck()
                 if level.savepoint is None:
-                    # A test may have put another in its place, and left this one to hold locks.
-                    self.connection = self._smoke_driver
+                    self._smoke_take_driver_back()
                     self._smoke_changed |= self._smoke_look_at_driver() != self._smoke_set_up
                     self._smoke_end()
                 else:
@@ -99,6 +98,10 @@ class GuardedConnection(VerifiableConnection, AnnouncedConnection):
                     "Look into the server's log for the reason."
                 ) from error
             raise
+
+    def _smoke_take_driver_back(self) -> None:
+        # A test may have put another in its place, and left this one to hold locks.
+        self.connection = self._smoke_driver
 
     def _smoke_refuse_if_stuck(self) -> None:
         """Raise ``Refused`` if the driver would wait for the test, which has ended."""
@@ -123,7 +126,7 @@ class GuardedConnection(VerifiableConnection, AnnouncedConnection):
     def _smoke_end_and_drop(self) -> None:
         has_ended = False
         if self._smoke_levels:
-            self.connection = self._smoke_driver  # a test may have put another in its place
+            self._smoke_take_driver_back()
             has_ended = self._smoke_has_ended()
         try:
             # To close it rolls back. To roll back before would let it be used meanwhile.

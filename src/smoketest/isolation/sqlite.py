@@ -154,7 +154,7 @@ class SQLiteGuard(GuardedConnection):
     def end_from_outside(self) -> None:
         """Sever it, and leave it to its thread, in whose hands to close it would be a crash."""
         if self._smoke_levels:
-            self.connection = self._smoke_driver  # a test may have put another in its place
+            self._smoke_take_driver_back()
         try:
             with suppress(sqlite3.ProgrammingError):  # the test has closed it: it is rolled back
                 self.sever()
