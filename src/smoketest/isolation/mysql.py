@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ from smoketest.exceptions import Refused
 
 from .engines import can_only_be_temporary, first_written, may_write, tables_without_transactions
 from .server import ServerGuard
+from .statements import Changes, changes_the_session_of_mysql
 
 _numbers = itertools.count(1)
 _XAER_RMFAIL = 1399
@@ -34,13 +34,11 @@ _BRIEFLY = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2}
 _NOT_ALL_ROLLED_BACK = 1196
 """The warning of a rollback that left what was written to tables without transactions."""
 
-_SETS_LOCAL = re.compile(r"\bset\s+local\b", re.IGNORECASE)
-"""To PostgreSQL that is the transaction's; here it is another word for SESSION."""
-
 
 class MySQLGuard(ServerGuard):
     """Begin, limits and the lock against commits go to the server in one round trip."""
 
+    _smoke_lasts: Changes = staticmethod(changes_the_session_of_mysql)
     _smoke_xa: str
     _smoke_thread_id: int
     _smoke_in_force: dict[str, float]
@@ -171,7 +169,6 @@ class MySQLGuard(ServerGuard):
     def check_statement(self, sql: str) -> None:
         """Refuse also a write to a table that the server could not roll back."""
         super().check_statement(sql)
-        self._smoke_changed |= "local" in sql.lower() and bool(_SETS_LOCAL.search(sql))
         if not may_write(sql):
             return
         tables = self._smoke_tables_without_transactions()

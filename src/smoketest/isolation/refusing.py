@@ -18,13 +18,14 @@ from smoketest.exceptions import Refused
 
 from .adoption import Frame
 from .borrowing import BorrowingConnection
-from .statements import Split, changes_the_session, transaction_statement
+from .statements import Changes, Split, changes_the_session, transaction_statement
 
 
 class RefusingConnection(BorrowingConnection):
     """Refuses what would end the transaction, or would happen outside of it."""
 
     _smoke_split: Split = staticmethod(split)
+    _smoke_lasts: Changes = staticmethod(changes_the_session)
 
     def watch_statement(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
@@ -46,7 +47,7 @@ class RefusingConnection(BorrowingConnection):
         """Refuse ``sql`` if it would end the transaction, and note what outlives one."""
         if statement := transaction_statement(sql, self._smoke_split):
             self.refuse(f"executed {statement.upper()!r}")
-        self._smoke_changed |= changes_the_session(sql)
+        self._smoke_changed |= self._smoke_lasts(sql)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

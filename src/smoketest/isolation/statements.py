@@ -95,17 +95,24 @@ def _end_of_comment(sql: str, at: int) -> int:
     return len(sql)
 
 
-_CHANGES_SESSION = re.compile(
-    r"(?:^|;)"
-    + _COMMENT_OR_SPACE
-    + _EXECUTABLE_COMMENT
-    + r"""(?:
-        (?: prepare | listen | deallocate | discard | use | handler | call | do ) \b
-      | create \s+ (?:or\s+replace\s+)? temporary \b
-      | set \s+ (?! \s | (?: local | transaction | constraints ) \b)
-    )""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
+def _changing(undone: str) -> re.Pattern[str]:
+    """Return what finds a change of the session; a SET of what is ``undone`` is none."""
+    return re.compile(
+        r"(?:^|;)"
+        + _COMMENT_OR_SPACE
+        + _EXECUTABLE_COMMENT
+        + rf"""(?:
+            (?: prepare | listen | deallocate | discard | use | handler | call | do ) \b
+          | create \s+ (?:or\s+replace\s+)? temporary \b
+          | set \s+ (?! \s | (?: {undone} ) \b)
+        )""",
+        re.IGNORECASE | re.VERBOSE | re.DOTALL,
+    )
+
+
+_CHANGES_SESSION = _changing("local | transaction | constraints")
+_CHANGES_SESSION_OF_MYSQL = _changing("transaction | constraints")
+"""SET LOCAL is another word for SET SESSION there."""
 _CHANGES_SESSION_BY_THE_WAY = re.compile(
     r"""\b(?: pg_(?:try_)?advisory_lock(?:_shared)? | get_lock | set_config ) \s* \(
       | @ \w+ \s* :=
@@ -116,16 +123,25 @@ _BY_THE_WAY = ("lock", "set_config", "@")
 """One of them is in whatever the expression above finds; to look for it is ten times as slow."""
 
 
-def changes_the_session(sql: str) -> bool:
+Changes = Callable[[str], bool]
+"""Tells whether a string of SQL may leave something in the session."""
+
+
+def changes_the_session(sql: str, begins: re.Pattern[str] = _CHANGES_SESSION) -> bool:
     """Whether ``sql`` may leave something in the session that a rollback does not undo.
 
     Session variables, advisory locks, prepared statements: a connection that has
     seen one is not lent to the next test.
     """
-    find = _CHANGES_SESSION.search if may_be_several(sql) else _CHANGES_SESSION.match
+    find = begins.search if may_be_several(sql) else begins.match
     if find(sql):
         return True
     lowered = sql.lower()
     return any(word in lowered for word in _BY_THE_WAY) and (
         _CHANGES_SESSION_BY_THE_WAY.search(sql) is not None
     )
+
+
+def changes_the_session_of_mysql(sql: str) -> bool:
+    """Do the same for MySQL and MariaDB."""
+    return changes_the_session(sql, _CHANGES_SESSION_OF_MYSQL)
