@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .http import Answer, get
 from .sources import value_from
-from .subjects import Probe, listed, without_credentials
+from .subjects import Probe, did_you_mean, listed, without_credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +125,9 @@ def _parsed(entry: str | Mapping[str, Any]) -> _Endpoint:
     known = [one.name for one in fields(_Endpoint)]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
             raise ValueError(
                 f"An endpoint has the key {key!r}, which the probe does not know. It would be"
-                f" ignored. Use one of {', '.join(known)}."
-                + (f" Did you mean {near[0]!r}?" if near else "")
+                f" ignored. Use one of {', '.join(known)}.{did_you_mean(key, known)}"
             )
     if urlsplit(values.get("url", "")).scheme not in {"http", "https"}:
         raise ValueError(

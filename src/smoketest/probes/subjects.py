@@ -140,13 +140,17 @@ def chosen(
         return names
     for name in listed(wanted, "aliases"):
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
             raise ValueError(
                 f"The probe names {name!r}, and settings.{setting} has no such alias."
-                f" It has {', '.join(map(repr, names))}."
-                + (f" Did you mean {near[0]!r}?" if near else "")
+                f" It has {', '.join(map(repr, names))}.{did_you_mean(name, names)}"
             )
     return list(wanted)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return for example `` Did you mean 'default'?``, to put behind a sentence; else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def listed(value: Any, attribute: str) -> list[Any]:
@@ -206,8 +210,8 @@ def _misspelt(cls: type[Probe]) -> str:
     for name, value in vars(cls).items():
         if name.startswith("_") or name in known or hasattr(value, "__get__"):
             continue
-        if near := difflib.get_close_matches(name, known, n=1):
-            return f" It has {name!r}, which the probe does not know. Did you mean {near[0]!r}?"
+        if meant := did_you_mean(name, known):
+            return f" It has {name!r}, which the probe does not know.{meant}"
     return ""
 
 
