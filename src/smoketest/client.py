@@ -213,6 +213,13 @@ async def _then_await_close(
 # -- clients
 
 
+NOT_RECORDED = (
+    "only known where Django's test runner has patched the template engine, which a live process "
+    "must not do. Assert on what the response contains, with assertContains."
+)
+"""Why nobody can ask for templates, and what to do instead."""
+
+
 class _NotRecorded:
     """Takes the place of what Django's client records of templates; whoever asks it is told."""
 
@@ -224,9 +231,7 @@ class _NotRecorded:
 
     def _refuse(self, *args: object) -> NoReturn:
         raise Refused(
-            f"{self._name} was used. Which templates are rendered, and with what, is only known "
-            "where Django's test runner has patched the template engine, which a live process "
-            "must not do. Assert on what the response contains, with assertContains."
+            f"{self._name} was used. Which templates are rendered, and with what, is {NOT_RECORDED}"
         )
 
     __getattr__ = __getitem__ = __contains__ = __iter__ = __len__ = _refuse

@@ -19,7 +19,7 @@ from django.test.testcases import TestData  # type: ignore[attr-defined]
 from django.utils.functional import cached_property
 
 from smoketest import asserts, coroutines, declared, isolation, marks, queries, refusals, returned
-from smoketest.client import SmokeAsyncClient, SmokeClient
+from smoketest.client import NOT_RECORDED, SmokeAsyncClient, SmokeClient
 from smoketest.exceptions import FixtureFailed, Refused
 from smoketest.options import ROLES
 from smoketest.recorder import relative_path
@@ -236,9 +236,7 @@ class SmokeTest(SimpleTestCase):
         """Refused, see the message."""
         raise Refused(
             f"assertTemplateUsed or assertTemplateNotUsed was used in {self.id()}. Which "
-            "templates are rendered is only known where Django's test runner has patched the "
-            "template engine, which a live process must not do. Assert on what the response "
-            "contains, with assertContains."
+            f"templates are rendered is {NOT_RECORDED}"
         )
 
     assertTemplateNotUsed = assertTemplateUsed  # noqa: N815
